@@ -1,0 +1,49 @@
+"""What can go wrong, named for the reaction and not for the library that noticed it.
+
+Adapters translate in one place each; anything that is not here ends the worker, with offsets kept.
+"""
+
+
+class IngestError(Exception):
+    """Something that the service knows how to react to.
+
+    The message is for a person: what is wrong, and what to do. It never holds event content,
+    a token or a password.
+    """
+
+
+class SetupError(IngestError):
+    """Nothing will work until somebody changes the set-up: stop, say what to do, exit 2."""
+
+
+class DatabaseUnavailableError(IngestError):
+    """The database cannot be asked now: hold the offsets, pause, try again with backoff."""
+
+
+class OwnershipLostError(IngestError):
+    """Somebody else moved this stream's head: drop what was prepared, read the head, seek."""
+
+
+class RowKeyTakenError(IngestError):
+    """A row's key is in the table: take the staged path, which tells duplicates from reused ids."""
+
+
+class RowRefusedError(IngestError):
+    """The database refuses a row that the decoder let through: isolate it (a bug of ours)."""
+
+
+class PartitionMissingError(IngestError):
+    """There is no partition of the table for a row's day: have it made, then try again."""
+
+
+class BrokerUnavailableError(IngestError):
+    """Kafka cannot be asked now: try again with backoff."""
+
+
+class PartitionFault(IngestError):  # noqa: N818 - a fault of the partition, not an error of ours
+    """This partition must stop until an operator decides; its neighbours go on."""
+
+    def __init__(self, topic: str, partition: int, message: str) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
