@@ -1,0 +1,230 @@
+"""Every setting, its default and its help; one readable message for every mistake."""
+
+import difflib
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ingest_service.errors import SetupError
+from ingest_service.events.record import Limits
+
+PREFIX = "INGEST_"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _duration(value: Any) -> Any:
+    """Take `30d`, `12h`, `90m`, `45s` or plain seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw]?)\s*", value)
+    if match is None:
+        raise ValueError("write a duration like 30d, 12h, 90m or 45s")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2] or "s"])
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(_Group):
+    """How to reach the broker, and which topics are ours."""
+
+    bootstrap_servers: str = Field(
+        "localhost:9092", description="Brokers to start from, host:port, comma-separated."
+    )
+    topic: str = Field("gateway.audit.events", description="The topic of audit events.")
+    dead_letter_topic: str = Field(
+        "gateway.audit.dead_letters", description="Where records go that a sink refuses for good."
+    )
+    group_prefix: str = Field(
+        "gateway-audit",
+        description="Consumer groups are PREFIX-persister and PREFIX-forwarder.SINK: "
+        "change it for a second environment on one cluster.",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How connections to the broker are secured."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="With SASL_PLAINTEXT or SASL_SSL."
+    )
+    sasl_username: str | None = Field(None, description="With a SASL mechanism.")
+    sasl_password: SecretStr | None = Field(None, description="With a SASL mechanism.")
+    ssl_cafile: Path | None = Field(None, description="CA certificates that vouch for the broker.")
+    ssl_certfile: Path | None = Field(None, description="Our certificate, for mutual TLS.")
+    ssl_keyfile: Path | None = Field(None, description="Our certificate's key, for mutual TLS.")
+
+    @property
+    def persister_group(self) -> str:
+        """The consumer group of `ingest-service persist`."""
+        return f"{self.group_prefix}-persister"
+
+
+class DatabaseSettings(_Group):
+    """How to reach PostgreSQL or TimescaleDB, and how hard to press it."""
+
+    dsn: SecretStr | None = Field(
+        None, description="postgresql://user:password@host:port/database (a secret)."
+    )
+    writers: int = Field(2, ge=1, le=16, description="Connections a worker writes on.")
+    linger_ms: int = Field(
+        1000,
+        ge=0,
+        le=60_000,
+        description="How long little work may wait for more: each transaction costs a ledger "
+        "entry for ever. Much work never waits.",
+    )
+
+
+class HttpSettings(_Group):
+    """Where /metrics and /health are served."""
+
+    host: str = Field("0.0.0.0", description="The address to listen on.")  # noqa: S104 - scraped from outside
+    port: int = Field(9464, ge=0, le=65_535, description="0: any free port, logged.")
+
+
+class EventSettings(_Group):
+    """What decides whether a record becomes a row."""
+
+    max_age: Duration = Field(
+        timedelta(days=30),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=3650),
+        description="How old an event may be when it reaches Kafka (30d, 12h, ...).",
+    )
+    garbage_limit: int = Field(
+        10_000,
+        ge=0,
+        description="Stop a partition after this many rejected records in a row, counted from "
+        "the ledger. 0: never.",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The decoder's limits, as each ledger entry keeps them."""
+        return Limits(max_age_seconds=int(self.max_age.total_seconds()))
+
+
+class LogSettings(_Group):
+    """How the service speaks."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+    format: Literal["json", "console"] | None = Field(
+        None, description="Default: console on a terminal, json elsewhere."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings: from the environment (`INGEST_KAFKA__TOPIC`), then the secrets directory.
+
+    A file named like the variable, in /run/secrets or INGEST_SECRETS_DIR, holds a secret.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    events: EventSettings = Field(default_factory=EventSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the secrets directory (read at each load)."""
+        del settings_cls, dotenv_settings
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings,
+            secrets_dir=_secrets_dir(),
+            secrets_dir_missing="ok",
+            secrets_case_sensitive=False,
+            secrets_prefix=PREFIX,
+            secrets_nested_delimiter="__",
+        )
+        return init_settings, env_settings, secrets
+
+    def require_dsn(self) -> str:
+        """Return the database's address; refuse with what to set when there is none."""
+        if self.database.dsn is None:
+            raise SetupError(
+                "INGEST_DATABASE__DSN is not set. "
+                "Example: INGEST_DATABASE__DSN=postgresql://user:password@host:5432/audit"
+            )
+        return self.database.dsn.get_secret_value()
+
+
+def load() -> Settings:
+    """Read all settings, or raise one `SetupError` that names every mistake by its variable."""
+    mistakes = _unknown_variables(os.environ)
+    try:
+        settings = Settings()
+    except ValidationError as exc:
+        mistakes += [_mistake(error) for error in exc.errors(include_input=False)]
+    else:
+        mistakes += _contradictions(settings.kafka)
+        if not mistakes:
+            return settings
+    raise SetupError("bad settings:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
+
+
+def _secrets_dir() -> Path:
+    return Path(os.environ.get("INGEST_SECRETS_DIR", "/run/secrets"))
+
+
+def _mistake(error: Any) -> str:
+    variable = PREFIX + "__".join(str(part).upper() for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{variable}: no such setting"
+    return f"{variable}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _unknown_variables(environ: Any) -> list[str]:
+    """Name misspelt groups: pydantic-settings passes over them in silence."""
+    known = sorted(Settings.model_fields)
+    found = []
+    for variable in environ:
+        group, nested, _ = variable.removeprefix(PREFIX).partition("__")
+        if variable.startswith(PREFIX) and nested and group.lower() not in known:
+            near = difflib.get_close_matches(group.lower(), known, 1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}__...?" if near else ""
+            found.append(f"{variable}: no such setting{hint}")
+    return sorted(found)
+
+
+def _contradictions(kafka: KafkaSettings) -> list[str]:
+    found = []
+    if kafka.security_protocol.startswith("SASL") and not (
+        kafka.sasl_mechanism and kafka.sasl_username and kafka.sasl_password
+    ):
+        found.append(
+            f"INGEST_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} needs "
+            "INGEST_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
+        )
+    if (kafka.ssl_certfile is None) != (kafka.ssl_keyfile is None):
+        found.append("INGEST_KAFKA__SSL_CERTFILE and __SSL_KEYFILE go together")
+    found += [
+        f"INGEST_KAFKA__{name.upper()}: no such file"
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+        if (path := getattr(kafka, name)) is not None and not path.is_file()
+    ]
+    return found
