@@ -1,4 +1,4 @@
-"""The chain, pure: what is hashed, how an entry is sealed, how originals are kept.
+"""The chain, pure: what is hashed, and how an entry is sealed.
 
 Two chains run beside each other. The *digest* steps once a record and depends on the records
 alone, so any consumer of the topic can compute it as a witness, and a failover that cuts batches
@@ -11,9 +11,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-from isal import igzip, isal_zlib
 
-from ingest_service.events.record import Limits, Record, StoredRecord
+from ingest_service.events.record import Limits, Record
 
 Verdict: TypeAlias = str | tuple[int, int] | None
 """What became of a record: None, a row; text, the rejection's code; (stream id, offset), a
@@ -21,10 +20,9 @@ duplicate of the row that stands there."""
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
-_GZIP_LEVEL = 1  # isal's level 1 compresses audit events nearly as well as zlib-6, 11 times faster
-_PAIR = b"\x92"  # MessagePack: an array of two
-_ARRAY32 = b"\xdd"  # MessagePack: an array whose length follows in four bytes
-_NIL = b"\xc0"
+ROW = b"\xc0"
+"""The verdict `row` as it is encoded: MessagePack's nil, since nearly every record gets it."""
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -69,14 +67,6 @@ class Entry(NamedTuple):
         return Head(self.sequence, self.next_offset, self.digest, self.hash)
 
 
-class Original(NamedTuple):
-    """A record read back from the originals: its exact frame, its fields, its verdict."""
-
-    frame: bytes
-    record: StoredRecord
-    verdict: Verdict
-
-
 class Rules(NamedTuple):
     """What decided about an entry's records: the contract's version, and the limits as JSON."""
 
@@ -87,10 +77,6 @@ class Rules(NamedTuple):
     def of(cls, contract: int, limits: Limits) -> "Rules":
         """Return the rules with the limits in the one form that an entry's hash covers."""
         return cls(contract, canonical_json(limits._asdict()))
-
-
-class OriginalsUnreadableError(ValueError):
-    """Kept originals are not what this service writes: they were changed, or cut."""
 
 
 # --- records -----------------------------------------------------------------------------------
@@ -140,7 +126,7 @@ def canonical_json(value: Any) -> str:
 
 def encode_verdicts(verdicts: Iterable[Verdict]) -> bytes:
     """Return the verdicts one after another: what an entry's hash covers of them."""
-    return b"".join(_NIL if verdict is None else _encode(verdict) for verdict in verdicts)
+    return b"".join(ROW if verdict is None else _encode(verdict) for verdict in verdicts)
 
 
 def start_entry(stream: Stream, offset: int, rules: Rules) -> Entry:
@@ -237,38 +223,3 @@ def entry_hash(entry: Entry, verdicts: bytes = b"") -> bytes:
             )
         )
     ).digest()
-
-
-# --- originals ---------------------------------------------------------------------------------
-
-
-def pack_originals(frames: Sequence[bytes], verdicts: Sequence[Verdict]) -> bytes:
-    """Return records and verdicts as they are kept: MessagePack `[[frame, verdict], ...]`, gzip."""
-    parts = [_ARRAY32, len(frames).to_bytes(4, "big")]
-    for each, verdict in zip(frames, verdicts, strict=True):
-        parts += (_PAIR, each, _NIL if verdict is None else _encode(verdict))
-    return igzip.compress(b"".join(parts), _GZIP_LEVEL)
-
-
-_decode_pairs = msgspec.msgpack.Decoder(list[tuple[msgspec.Raw, Verdict]]).decode
-_decode_frame = msgspec.msgpack.Decoder(
-    tuple[int, int, bytes | None, bytes | None, list[tuple[bytes, bytes | None]]]
-).decode
-
-
-def unpack_originals(packed: bytes, topic: str, partition: int) -> list[Original]:
-    """Return what `pack_originals` was given, or raise `OriginalsUnreadableError`."""
-    try:
-        pairs = _decode_pairs(bytes(igzip.decompress(packed)))  # type: ignore[no-untyped-call] - isal has no types here
-        return [
-            Original(bytes(raw), _record(bytes(raw), topic, partition), verdict)
-            for raw, verdict in pairs
-        ]
-    except (isal_zlib.error, EOFError, OSError, msgspec.MsgspecError) as exc:
-        raise OriginalsUnreadableError(f"originals cannot be read: {type(exc).__name__}") from exc
-
-
-def _record(raw: bytes, topic: str, partition: int) -> StoredRecord:
-    offset, timestamp, key, value, headers = _decode_frame(raw)
-    names = [(name.decode("utf-8", "surrogateescape"), content) for name, content in headers]
-    return StoredRecord(topic, partition, offset, timestamp, key, value, names)
