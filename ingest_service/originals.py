@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from isal import igzip, isal_zlib
+from isal import igzip, igzip_lib
 
 from ingest_service.events.record import StoredRecord
 from ingest_service.ledger import ROW, Verdict
@@ -50,7 +50,7 @@ def unpack_originals(packed: bytes, topic: str, partition: int) -> list[Original
             Original(bytes(raw), _record(bytes(raw), topic, partition), verdict)
             for raw, verdict in pairs
         ]
-    except (isal_zlib.error, EOFError, OSError, msgspec.MsgspecError) as exc:
+    except (igzip_lib.IsalError, EOFError, OSError, msgspec.MsgspecError) as exc:
         raise OriginalsUnreadableError(f"originals cannot be read: {type(exc).__name__}") from exc
 
 
