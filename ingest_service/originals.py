@@ -9,6 +9,7 @@ from isal import igzip, igzip_lib
 from ingest_service.events.record import StoredRecord
 from ingest_service.ledger import ROW, Verdict
 
+_GZIP_ERROR: type[Exception] = igzip_lib.IsalError  # its stub is not an exception type
 _GZIP_LEVEL = 1  # isal's level 1 compresses audit events nearly as well as zlib-6, 11 times faster
 _PAIR = b"\x92"  # MessagePack: an array of two
 _ARRAY32 = b"\xdd"  # MessagePack: an array whose length follows in four bytes
@@ -50,7 +51,7 @@ def unpack_originals(packed: bytes, topic: str, partition: int) -> list[Original
             Original(bytes(raw), _record(bytes(raw), topic, partition), verdict)
             for raw, verdict in pairs
         ]
-    except (igzip_lib.IsalError, EOFError, OSError, msgspec.MsgspecError) as exc:
+    except (_GZIP_ERROR, EOFError, OSError, msgspec.MsgspecError) as exc:
         raise OriginalsUnreadableError(f"originals cannot be read: {type(exc).__name__}") from exc
 
 
