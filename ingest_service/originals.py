@@ -1,7 +1,7 @@
 """The records of an entry as they arrived, byte for byte, each with its verdict."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from isal import igzip, igzip_lib
@@ -9,7 +9,7 @@ from isal import igzip, igzip_lib
 from ingest_service.events.record import StoredRecord
 from ingest_service.ledger import ROW, Verdict
 
-_GZIP_ERROR: type[Exception] = igzip_lib.IsalError  # its stub is not an exception type
+_GZIP_ERROR: Any = igzip_lib.IsalError  # its stub does not say that it is an exception type
 _GZIP_LEVEL = 1  # isal's level 1 compresses audit events nearly as well as zlib-6, 11 times faster
 _PAIR = b"\x92"  # MessagePack: an array of two
 _ARRAY32 = b"\xdd"  # MessagePack: an array whose length follows in four bytes
