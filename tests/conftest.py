@@ -1,0 +1,96 @@
+"""Fixtures for every test: real servers, fresh databases, topic names, and one seed."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from servers import sources
+from servers.databases import fresh_database as database_on
+from servers.databases import fresh_database_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+SEED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="repeat a run: seeds fault tests and Hypothesis")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the seed before Hypothesis reads its own option."""
+    given = config.getoption("--seed")
+    seed = random.SystemRandom().getrandbits(32) if given is None else given
+    config.stash[SEED] = seed
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(seed)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: --seed={config.stash[SEED]} repeats this run"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Say at each failure how to have it again."""
+    report = yield
+    if report.failed:
+        report.sections.append(("seed", f"--seed={item.config.stash[SEED]}"))
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> random.Random:
+    """Return randomness that is the test's own: the same for one seed, whatever else runs."""
+    return random.Random(f"{request.config.stash[SEED]} {request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """Yield the bootstrap address of the session's broker; it makes no topics by itself."""
+    with sources.kafka_bootstrap() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def timescale_dsn() -> Iterator[str]:
+    """Yield a superuser's DSN to TimescaleDB's maintenance database."""
+    with sources.timescale_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def plain_dsn() -> Iterator[str]:
+    """Yield a superuser's DSN to plain PostgreSQL's maintenance database."""
+    with sources.plain_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def fresh_database(
+    request: pytest.FixtureRequest,
+) -> Callable[[str], AbstractAsyncContextManager[str]]:
+    """Return what makes databases: `async with fresh_database("timescaledb") as dsn`."""
+    servers = {"timescaledb": "timescale_dsn", "plain": "plain_dsn"}
+    return lambda edition: database_on(request.getfixturevalue(servers[edition]))
+
+
+@pytest.fixture(params=["timescaledb", "plain"])
+def database_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield a superuser's DSN to a fresh, empty database, on each edition in turn."""
+    servers = {"timescaledb": "timescale_dsn", "plain": "plain_dsn"}
+    with fresh_database_apart(request.getfixturevalue(servers[request.param])) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def topic_name() -> str:
+    """Return a topic's name that no other test uses."""
+    return f"gateway.audit.events.{uuid4().hex[:12]}"
