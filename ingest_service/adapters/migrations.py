@@ -62,6 +62,9 @@ class Step(NamedTuple):
     force: bool = False
 
 
+UP = Step()
+
+
 def database_folder() -> Path:
     """Return the folder `db`: inside an installed package, or beside it in a checkout."""
     package = Path(ingest_service.__file__).parent
@@ -75,7 +78,7 @@ def newest_revision() -> str | None:
 
 
 async def migrate(
-    dsn: str, step: Step = Step(), tell: Callable[[str], None] = lambda _: None
+    dsn: str, step: Step = UP, tell: Callable[[str], None] = lambda _: None
 ) -> MigrationReport:
     """Bring the schema to the step's target in one transaction, or leave it as it was.
 
@@ -107,7 +110,7 @@ def run_script(name: str) -> None:
     # Straight to asyncpg: SQLAlchemy prepares what it runs, and only one statement can be prepared.
     session = op.get_bind().connection.dbapi_connection
     assert session is not None
-    session.run_async(lambda connection: connection.execute(script))  # type: ignore[attr-defined]
+    session.run_async(lambda connection: connection.execute(script))
 
 
 def timescaledb_wanted() -> bool:
@@ -124,16 +127,14 @@ def timescaledb_wanted() -> bool:
 async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=_SESSION)
+    except ValueError:
+        # Its text may repeat the address, and with it the password.
+        raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise _translated(exc) from exc
-    except ValueError as exc:
-        # Its text may repeat the address, and with it the password.
-        raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from exc
 
 
-def _locked(
-    connection: Connection, step: Step, tell: Callable[[str], None]
-) -> MigrationReport:
+def _locked(connection: Connection, step: Step, tell: Callable[[str], None]) -> MigrationReport:
     if not connection.exec_driver_sql(f"select pg_try_advisory_lock({_LOCK})").scalar_one():
         tell("Another migration is running: waiting for it.")
         connection.exec_driver_sql("set lock_timeout = 0")
@@ -167,9 +168,9 @@ def _refuse_strangers(connection: Connection) -> None:
     if version < OLDEST_SERVER:
         raise SetupError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
     owner = connection.exec_driver_sql(
-        "select pg_get_userbyid(relowner) from pg_class"
-        f" where oid = to_regclass('{VERSION_TABLE}')"
-        " and not pg_has_role(current_user, relowner, 'usage')"
+        "select pg_get_userbyid(relowner) from pg_class where oid = to_regclass($1)"
+        " and not pg_has_role(current_user, relowner, 'usage')",
+        (VERSION_TABLE,),
     ).scalar()
     if owner is not None:
         raise SetupError(f"the audit tables belong to the role {owner}: migrate as that role")
