@@ -77,7 +77,7 @@ def plain_dsn() -> Iterator[str]:
 def fresh_database(
     request: pytest.FixtureRequest,
 ) -> Callable[[str], AbstractAsyncContextManager[str]]:
-    """Return what makes databases: `async with fresh_database("timescaledb") as dsn`."""
+    """Return what makes databases of an edition ("timescaledb", "plain"), as context managers."""
     servers = {"timescaledb": "timescale_dsn", "plain": "plain_dsn"}
     return lambda edition: database_on(request.getfixturevalue(servers[edition]))
 
