@@ -87,8 +87,8 @@ async def append(connection: asyncpg.Connection, fields: Fields) -> None:
     await insert(connection, "gateway_audit_ledger", fields)
 
 
-async def blocked(observer: asyncpg.Connection, pid: int) -> None:
-    """Return once that session waits for a lock."""
-    waiting = "select cardinality(pg_blocking_pids($1)) > 0"
+async def blocked_by(observer: asyncpg.Connection, pid: int) -> None:
+    """Return once some session waits for a lock that this one holds."""
+    waiting = "select pid from pg_stat_activity where $1 = any (pg_blocking_pids(pid))"
     while not await observer.fetchval(waiting, pid):  # noqa: ASYNC110 - nothing tells us
         await asyncio.sleep(0.005)

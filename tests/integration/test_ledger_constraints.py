@@ -15,7 +15,7 @@ from schema import (
     OPERATOR,
     WRITER,
     append,
-    blocked,
+    blocked_by,
     connected,
     entry,
     open_stream,
@@ -112,7 +112,7 @@ async def test_of_two_writers_one_commits(ledger: tuple[str, int]):
         await winning.start()
         await append(first, records_entry(stream, 3))
         losing = asyncio.create_task(append(second, records_entry(stream, 3, hash=b"y" * 32)))
-        await blocked(observer, second.get_server_pid())
+        await blocked_by(observer, first.get_server_pid())
         await winning.commit()
         with pytest.raises(asyncpg.UniqueViolationError) as refusal:
             await losing
@@ -131,7 +131,7 @@ async def test_writer_that_rolls_back_leaves_the_head_free(ledger: tuple[str, in
         await failing.start()
         await append(first, records_entry(stream, 3))
         waiting = asyncio.create_task(append(second, records_entry(stream, 3, hash=b"y" * 32)))
-        await blocked(observer, second.get_server_pid())
+        await blocked_by(observer, first.get_server_pid())
         await failing.rollback()
         await waiting
         assert await _hash_at(observer, stream, 3) == b"y" * 32
