@@ -94,9 +94,18 @@ def frame(record: Record) -> bytes:
             record.timestamp,
             record.key,
             record.value,
-            [(name.encode("utf-8", "surrogateescape"), value) for name, value in record.headers],
+            _binary_names(record.headers),
         )
     )
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Return headers as a frame holds them: quarantine keeps them in this form too."""
+    return _encode(_binary_names(headers))
+
+
+def _binary_names(headers: Headers) -> list[tuple[bytes, bytes | None]]:
+    return [(name.encode("utf-8", "surrogateescape"), value) for name, value in headers]
 
 
 def first_digest(stream: Stream, offset: int) -> bytes:

@@ -1,0 +1,201 @@
+"""The consumer: the persister's side of aiokafka.
+
+`docs/design.md` says which bug each of the unusual choices here prevents.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import aiokafka
+import structlog
+from aiokafka import errors as kafka_errors
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.structs import TopicPartition
+
+from ingest_service.adapters.kafka_options import client_options
+from ingest_service.errors import BrokerUnavailableError, PartitionFault, SetupError
+from ingest_service.events.record import Record
+from ingest_service.settings import KafkaSettings
+from ingest_service.shapes import Bounds
+
+_LOG_APPEND_TIME = 1
+_START_SECONDS = 30
+_ASK_SECONDS = 10
+_COMMIT_SECONDS = 5
+_STOP_SECONDS = 10
+_SESSION_MS = 10_000
+
+_log = structlog.get_logger(__name__)
+
+
+class AuditConsumer:
+    """Implements `persist.ports.Source` on one member of the consumer group."""
+
+    def __init__(self, kafka: KafkaSettings, group: str) -> None:
+        self.topic = kafka.topic
+        self.epoch = 0
+        self.assigned: tuple[int, ...] = ()
+        self.joined = False
+        self._listener = _Listener(self)
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            **client_options(kafka),
+            group_id=group,
+            enable_auto_commit=False,
+            # Never reset by itself: `latest` and `earliest` both lose or repeat in silence.
+            auto_offset_reset="none",
+            # Exactly one: members with different lists could not agree.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=_SESSION_MS,
+            heartbeat_interval_ms=2_000,
+            max_poll_interval_ms=300_000,
+            rebalance_timeout_ms=_SESSION_MS,
+            # Must outlast the rebalance: with less the join looped for ever.
+            request_timeout_ms=40_000,
+            # A busy partition waits beside an idle one for this long.
+            fetch_max_wait_ms=50,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def __aenter__(self) -> Self:
+        servers = self._consumer._client._bootstrap_servers  # noqa: SLF001 - for the message only
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._consumer.start()
+                topics = await self._consumer.topics()
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            await self._stop()
+            raise BrokerUnavailableError(
+                f"no Kafka broker answers at {servers} ({type(exc).__name__}): "
+                "check INGEST_KAFKA__BOOTSTRAP_SERVERS and that the broker runs"
+            ) from exc
+        if self.topic not in topics:
+            await self._stop()
+            raise SetupError(
+                f"the topic {self.topic} does not exist: run `ingest-service topics create`"
+            )
+        self._consumer.subscribe([self.topic], listener=self._listener)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        """Leave the group. With a dead broker aiokafka's stop hangs, or claims to be cancelled."""
+        task = asyncio.current_task()
+        cancelling = task.cancelling() if task else 0
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._consumer.stop()
+        except asyncio.CancelledError:
+            if task is not None and task.cancelling() > cancelling:
+                raise
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            _log.warning("left the group without saying so", error=type(exc).__name__)
+
+    async def fetch(
+        self, partitions: Sequence[int], max_records: int, seconds: float
+    ) -> Mapping[int, Sequence[Record]]:
+        """Return records by partition. After any exception: seek these partitions."""
+        # `getmany()` of nothing would drain everybody's partitions.
+        assert partitions
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        try:
+            fetched = await self._consumer.getmany(
+                *wanted, timeout_ms=int(seconds * 1000), max_records=max_records
+            )
+        except kafka_errors.OffsetOutOfRangeError as exc:
+            raise PartitionFault(
+                self.topic,
+                min(position.partition for position in exc.args[0]),
+                "its next offset is outside of what the log holds",
+            ) from exc
+        except kafka_errors.KafkaError as exc:
+            raise BrokerUnavailableError(f"fetching failed ({type(exc).__name__})") from exc
+        for position, records in fetched.items():
+            if any(record.timestamp_type != _LOG_APPEND_TIME for record in records):
+                raise PartitionFault(
+                    self.topic,
+                    position.partition,
+                    "its records carry the publisher's clock: set "
+                    "message.timestamp.type=LogAppendTime on the topic",
+                )
+        return {position.partition: records for position, records in fetched.items()}
+
+    async def stand_by(self, seconds: float) -> None:
+        """Keep the membership while a writer has nothing to fetch.
+
+        A member that never polls is put out of the group; `getmany()` of nothing is safe only
+        while nobody has a partition, and only without waiting.
+        """
+        if not self.assigned:
+            with suppress(kafka_errors.KafkaError):
+                await self._consumer.getmany(timeout_ms=0)
+        await asyncio.sleep(seconds)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read on from this offset, if the partition is still ours."""
+        with suppress(kafka_errors.IllegalStateError):
+            self._consumer.seek(TopicPartition(self.topic, partition), offset)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Stop fetching these; what was fetched of them is dropped."""
+        self._each(self._consumer.pause, partitions)
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """Fetch these again."""
+        self._each(self._consumer.resume, partitions)
+
+    def _each(self, act: Any, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            with suppress(kafka_errors.IllegalStateError):
+                act(TopicPartition(self.topic, partition))
+
+    async def bounds(self, partitions: Sequence[int]) -> dict[int, Bounds]:
+        """Ask the broker what each log holds."""
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                starts = await self._consumer.beginning_offsets(wanted)
+                ends = await self._consumer.end_offsets(wanted)
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            raise BrokerUnavailableError(
+                f"asking for offsets failed ({type(exc).__name__})"
+            ) from exc
+        return {each.partition: Bounds(starts[each], ends[each]) for each in wanted}
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell Kafka how far we are. Only lag tools read it, so a failure is no reason to stop."""
+        if not offsets:
+            return
+        try:
+            # aiokafka retries a commit for ever when the broker is gone.
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self._consumer.commit(
+                    {TopicPartition(self.topic, part): offset for part, offset in offsets.items()}
+                )
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            _log.debug("kafka commit failed", error=type(exc).__name__)
+
+
+class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] - untyped here
+    """Only counts: whoever holds work of an older epoch drops it. No lock, so no deadlock."""
+
+    def __init__(self, consumer: AuditConsumer) -> None:
+        self._owner = consumer
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        del revoked
+        self._owner.epoch += 1
+        self._owner.assigned = ()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        partitions = tuple(sorted(each.partition for each in assigned))
+        # Nothing is read before the durable offset was looked up.
+        self._owner.pause(partitions)
+        self._owner.epoch += 1
+        self._owner.assigned = partitions
+        self._owner.joined = True
+        _log.info("partitions assigned", topic=self._owner.topic, partitions=list(partitions))

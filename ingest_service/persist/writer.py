@@ -1,0 +1,185 @@
+"""The loop: pull, prepare, write. A record's offset passes only in the record's transaction."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from time import time
+
+import structlog
+
+from ingest_service.errors import BrokerUnavailableError, PartitionFault
+from ingest_service.events.record import Record
+from ingest_service.persist import batching
+from ingest_service.persist.assignment import Assignment, Duty
+from ingest_service.persist.batching import Gathered
+from ingest_service.persist.delivery import Delivery, deliver
+from ingest_service.persist.failpoints import failpoint
+from ingest_service.persist.ports import Database
+from ingest_service.persist.retry import backoff_seconds
+from ingest_service.persist.segment import Segment
+
+_POLL_SECONDS = 0.2
+_BUSY_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """One connection's loop: it pulls for its own partitions and writes them, nobody else does.
+
+    There is no queue between reading and writing: while one batch is written the next one gathers,
+    so nothing waits for another connection, and what is in memory is two batches.
+    """
+
+    def __init__(self, index: int, writers: int, database: Database, duty: Duty) -> None:
+        self.name = f"writer-{index}"
+        self._database = database
+        self._duty = duty
+        self._source = duty.source
+        self._own = Assignment(index, writers, database, duty)
+        self._writing: asyncio.Task[Delivery] | None = None
+        self._gathering_since = 0.0
+
+    async def run(self) -> None:
+        """Deliver until told to stop; then write what has gathered, and end."""
+        try:
+            while not self._duty.stopping.is_set():
+                await self._follow_assignment()
+                await self._gather()
+                await self._finish_write()
+                self._begin_write()
+            await self._finish_write()
+            self._begin_write()
+            await self._finish_write()
+        finally:
+            if self._writing is not None:
+                self._writing.cancel()
+
+    async def _follow_assignment(self) -> None:
+        """Before a partition is opened, nothing of it may be on its way to the ledger."""
+        if self._own.is_current and not self._own.has_due:
+            return
+        await self._finish_write()
+        if not self._own.is_current:
+            self._own.follow()
+        await self._own.open_due()
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def _gather(self) -> None:
+        """Pull and prepare until the batch is worth writing and the one before is written."""
+        while self._own.is_current and not self._own.has_due and not self._duty.stopping.is_set():
+            gathered = self._gathered()
+            linger = batching.seconds_to_linger(gathered, self._duty.limits, _now())
+            if gathered.records and linger == 0 and not self._is_writing():
+                return
+            if batching.is_full(gathered, self._duty.limits):
+                await self._wait_for_room()
+            else:
+                await self._pull(gathered, min(linger or _POLL_SECONDS, _POLL_SECONDS))
+            self._duty.observer.beat(self.name)
+
+    def _gathered(self) -> Gathered:
+        segments = [each.segment for each in self._own.partitions.values() if each.segment]
+        return Gathered(
+            sum(len(segment) for segment in segments),
+            sum(segment.size_bytes for segment in segments),
+            self._gathering_since,
+        )
+
+    async def _pull(self, gathered: Gathered, seconds: float) -> None:
+        """Fetch for this writer's own partitions, and judge what came."""
+        own = tuple(self._own.partitions)
+        if not own:
+            await self._source.stand_by(seconds)
+            return
+        wanted = batching.records_to_ask_for(gathered, self._duty.limits)
+        try:
+            fetched = await self._source.fetch(own, wanted, seconds)
+            if not self._own.is_current:
+                return
+            if fetched and not gathered.records:
+                self._gathering_since = _now()
+            failpoint("after_fetch")
+            for number, records in fetched.items():
+                self._take(number, records)
+            failpoint("after_prepare")
+        except PartitionFault as fault:
+            self._own.stop(self._own.partitions[fault.partition], str(fault))
+            self._own.rewind()
+        except BrokerUnavailableError as exc:
+            _log.warning("fetching failed, trying again", why=str(exc))
+            self._own.rewind()
+            await asyncio.sleep(backoff_seconds(1, self._duty.rng))
+
+    def _take(self, number: int, records: Sequence[Record]) -> None:
+        partition = self._own.partitions[number]
+        if partition.is_open and not partition.take(records, self._duty.decode):
+            self._source.seek(number, partition.position)
+
+    async def _wait_for_room(self) -> None:
+        """Wait for the batch before; when that takes long, go on polling with nothing coming."""
+        if self._writing is None:
+            return
+        await asyncio.wait({self._writing}, timeout=_BUSY_SECONDS)
+        if self._writing.done():
+            return
+        own = tuple(self._own.partitions)
+        self._source.pause(own)
+        while self._is_writing() and self._own.is_current and not self._duty.stopping.is_set():
+            await self._source.fetch(own, 1, _POLL_SECONDS)
+            self._duty.observer.beat(self.name)
+        if self._own.is_current:
+            self._own.rewind()
+            self._source.resume([n for n, each in self._own.partitions.items() if each.is_open])
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _is_writing(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def _begin_write(self) -> None:
+        """Hand over what has gathered, unless a rebalance made it void."""
+        if not self._own.is_current:
+            return
+        segments = [done for each in self._own.partitions.values() if (done := each.cut())]
+        if segments:
+            self._writing = asyncio.create_task(
+                deliver(self._database, segments, self._duty.observer, self._duty.rng),
+                name=f"{self.name}-delivery",
+            )
+
+    async def _finish_write(self) -> None:
+        """Wait for the batch before; count it, or go back to where the ledger says."""
+        if self._writing is None:
+            return
+        delivery = await self._writing
+        self._writing = None
+        self._tell([segment for segment, _ in delivery.committed], delivery.seconds)
+        for segment, _ in delivery.committed:
+            self._own.committed(segment)
+        for segment in delivery.lost:
+            _log.warning(
+                "another worker moved this partition's ledger: going on from its head",
+                partition=segment.stream.partition,
+            )
+            self._own.reopen(segment.stream.partition)
+
+    def _tell(self, committed: Sequence[Segment], seconds: float) -> None:
+        """Tell the metrics, only now that it is durable."""
+        if not committed:
+            return
+        observer, now = self._duty.observer, time()
+        verdicts = [verdict for segment in committed for verdict in segment.verdicts]
+        observer.written([row for segment in committed for row in segment.rows], seconds)
+        observer.quarantined(Counter(verdict for verdict in verdicts if isinstance(verdict, str)))
+        observer.duplicates(sum(isinstance(verdict, tuple) for verdict in verdicts))
+        observer.delays(
+            now - milliseconds / 1000
+            for segment in committed
+            for milliseconds in segment.kafka_times
+        )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

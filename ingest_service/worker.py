@@ -1,0 +1,120 @@
+"""The composition root: opens everything under one stack, runs it, closes it in named stages."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+import uvloop
+
+from ingest_service.adapters.database import WriterConnection
+from ingest_service.adapters.kafka import AuditConsumer
+from ingest_service.events.decode import CONTRACT, decoder
+from ingest_service.ledger import Rules
+from ingest_service.persist.assignment import Duty
+from ingest_service.persist.batching import BatchLimits
+from ingest_service.persist.observer import WorkerObserver
+from ingest_service.persist.watch import commit_durable, commit_offsets, watch_lag
+from ingest_service.persist.writer import Writer
+from ingest_service.settings import Settings
+from ingest_service.telemetry.endpoint import Endpoint
+from ingest_service.telemetry.health import Health, Phase
+from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
+
+GRACE_SECONDS = 20.0
+"""How long a worker may take to write what it holds when it is told to stop."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def persist(settings: Settings) -> None:
+    """Run a persister until SIGTERM or SIGINT; then write what has gathered and leave.
+
+    Raises `SetupError` when only a person can help, `BrokerUnavailableError` when no broker
+    answers at the start. A database that is away is waited for.
+    """
+    dsn = settings.require_dsn()
+    registry, health, stopping = new_registry(), Health(), asyncio.Event()
+    observer = WorkerObserver(WorkerMetrics(registry), health)
+    async with AsyncExitStack() as stack:
+        port = stack.enter_context(
+            Endpoint(settings.http.host, settings.http.port, registry, health)
+        )
+        _log.info("serving metrics and health", host=settings.http.host, port=port)
+        connections = [
+            await stack.enter_async_context(WriterConnection(dsn))
+            for _ in range(settings.database.writers)
+        ]
+        source = await stack.enter_async_context(
+            AuditConsumer(settings.kafka, settings.kafka.persister_group)
+        )
+        duty = _duty(settings, source, observer, stopping)
+        writers = [
+            Writer(index, len(connections), connection, duty)
+            for index, connection in enumerate(connections)
+        ]
+        _stop_on_signals(stopping)
+        await _run(writers, source, observer, stopping)
+        health.phase = Phase.STOPPING
+        _log.info("stopping: telling Kafka how far the ledger is")
+        await commit_durable(source, observer, {})
+        _log.info("stopping: leaving the group, closing connections")
+    _log.info("stopped")
+
+
+def _duty(
+    settings: Settings, source: AuditConsumer, observer: WorkerObserver, stopping: asyncio.Event
+) -> Duty:
+    limits = settings.events.limits
+    return Duty(
+        source=source,
+        observer=observer,
+        decode=decoder(CONTRACT, limits),
+        rules=Rules.of(CONTRACT, limits),
+        limits=BatchLimits(linger_seconds=settings.database.linger_ms / 1000),
+        garbage_limit=settings.events.garbage_limit,
+        stopping=stopping,
+    )
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+
+async def _run(
+    writers: list[Writer], source: AuditConsumer, observer: WorkerObserver, stopping: asyncio.Event
+) -> None:
+    """Run the loops until told to stop, then give the writers the grace to finish."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(watch_lag(source, observer), name="watch-lag"),
+                group.create_task(commit_offsets(source, observer), name="commit-offsets"),
+            ]
+            working = [group.create_task(writer.run(), name=writer.name) for writer in writers]
+            await stopping.wait()
+            _log.info("stopping: writing what has gathered", grace_seconds=GRACE_SECONDS)
+            _, late = await asyncio.wait(working, timeout=GRACE_SECONDS)
+            if late:
+                _log.warning("grace is over: what was not written stays in Kafka")
+            for task in (*late, *beside):
+                task.cancel()
+    except BaseExceptionGroup as exc:
+        raise _first(exc) from None
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """Return what went wrong first: a task group wraps even a single message for a person."""
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a worker on uvloop to its end."""
+    uvloop.run(work)
