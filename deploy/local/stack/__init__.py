@@ -9,4 +9,5 @@ jars        Apache Kafka's jars, downloaded once
 kafka       the embedded broker
 postgres    the embedded PostgreSQL
 compose     the same two servers in containers
+servers     both servers, chosen, started, and stopped at the end
 """

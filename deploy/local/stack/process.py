@@ -44,9 +44,13 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
 
+    def is_alive(self) -> bool:
+        """Tell whether a process that was started here still runs."""
+        return self.process is not None and self.process.poll() is None
+
     def stop(self) -> None:
         """End the process if it was started here; a reused server is left to its starter."""
-        if self.process is None:
+        if self.process is None or not self.is_alive():
             return
         self.process.send_signal(self.stop_signal)
         try:
@@ -82,8 +86,16 @@ def spawn(
             start_new_session=True,
             env=None if environment is None else {**os.environ, **environment},
         )
-    state.pid_file(name).write_text(f"{process.pid} {os.getpid()}\n")
+    write_pid_file(state, name, stop_signal, process.pid)
     return process
+
+
+def write_pid_file(
+    state: State, name: str, stop_signal: signal.Signals, pid: int | None = None
+) -> None:
+    """Let other commands find a process: its number, its starter's, and how it is stopped."""
+    numbers = (pid or os.getpid(), os.getpid(), int(stop_signal))
+    state.pid_file(name).write_text(" ".join(str(number) for number in numbers) + "\n")
 
 
 def wait_until_ready(
@@ -108,53 +120,67 @@ def reusable(state: State, name: str) -> bool:
 
     A server whose starter is gone is about to end, or was left over: it is ended here.
     """
-    pid_file = state.pid_file(name)
-    if not pid_file.exists():
+    left = _Left.read(state.pid_file(name))
+    if left is None:
         return False
-    pid, starter = (_living(int(word), pid_file) for word in pid_file.read_text().split())
-    if pid is not None and starter is not None:
+    if left.process is not None and left.starter is not None:
         return True
-    if pid is not None:
-        end(pid)
-    pid_file.unlink(missing_ok=True)
+    left.end()
     return False
 
 
-def end(process: psutil.Process) -> None:
-    """Ask a process to end, and make it when it does not."""
+def end_left(state: State, name: str) -> bool:
+    """End the process of that name, whoever started it; tell whether there was one."""
+    left = _Left.read(state.pid_file(name))
+    return left is not None and left.end()
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a pid file names, as far as it still lives."""
+
+    pid_file: Path
+    process: psutil.Process | None
+    starter: psutil.Process | None
+    stop_signal: int
+
+    @classmethod
+    def read(cls, pid_file: Path) -> _Left | None:
+        """Return what the file names; None without a file."""
+        if not pid_file.exists():
+            return None
+        pid, starter, stop_signal = (int(word) for word in pid_file.read_text().split())
+        written = pid_file.stat().st_mtime
+        return cls(pid_file, _living(pid, written), _living(starter, written), stop_signal)
+
+    def end(self) -> bool:
+        """Ask the process to end, make it when it does not; tell whether there was one."""
+        if self.process is not None:
+            try:
+                self.process.send_signal(self.stop_signal)
+                self.process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(STOP_SECONDS)
+            except psutil.NoSuchProcess:
+                pass
+        self.pid_file.unlink(missing_ok=True)
+        return self.process is not None
+
+
+def _living(pid: int, written: float) -> psutil.Process | None:
+    """Return the process that had this number when the file was written, if it still lives."""
     try:
-        process.terminate()
-        process.wait(STOP_SECONDS)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_SECONDS)
+        process = psutil.Process(pid)
+        # A number that was given anew belongs to a process younger than the file.
+        same = process.create_time() <= written + 1
+        alive = process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return
-
-
-def end_by_pid_file(pid_file: Path) -> bool:
-    """End the process that the file names, if it is still that one; tell whether it was."""
-    words = pid_file.read_text().split() if pid_file.exists() else []
-    process = _living(int(words[0]), pid_file) if words else None
-    if process is not None:
-        end(process)
-    pid_file.unlink(missing_ok=True)
-    return process is not None
+        return None
+    return process if same and alive else None
 
 
 def last_words(log: Path, lines: int = 15) -> str:
     """Return the log's path and its last lines."""
     text = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
     return "\n".join([f"see {log}", *text])
-
-
-def _living(pid: int, pid_file: Path) -> psutil.Process | None:
-    """Return the process that had this number when the file was written, if it still lives."""
-    try:
-        process = psutil.Process(pid)
-        # A number that was given anew belongs to a process younger than the file.
-        same = process.create_time() <= pid_file.stat().st_mtime + 1
-        alive = process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return None
-    return process if same and alive else None

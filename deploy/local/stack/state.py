@@ -48,12 +48,35 @@ class State:
 
     def password(self, name: str) -> str:
         """Return the password of that name: random, made once, readable by its owner only."""
-        return self._kept().get(name) or self._keep(name, secrets.token_urlsafe(18))
+        return self.kept(name) or self.keep(name, secrets.token_urlsafe(18))
 
-    def port(self, name: str) -> int:
-        """Return the port kept under that name, or a new one when it is taken or there is none."""
-        kept = int(self._kept().get(name, "0"))
-        return kept if kept and is_free(kept) else int(self._keep(name, str(free_port())))
+    def port(self, name: str, *, wish: int = 0, ours: bool = False) -> int:
+        """Return the port kept under that name, or a new one when it is taken or there is none.
+
+        `wish` is what a first one should be if it is free. `ours`: it is taken by our own server.
+        """
+        kept = int(self.kept(name) or 0)
+        for port in (kept, wish):
+            if port and (is_free(port) or (ours and port == kept)):
+                break
+        else:
+            port = free_port()
+        if port != kept:
+            self.keep(name, str(port))
+        return port
+
+    def kept(self, name: str) -> str | None:
+        """Return the value kept under that name, if any."""
+        return self._kept().get(name)
+
+    def keep(self, name: str, value: str) -> str:
+        """Keep a value for later starts, readable by its owner only, and return it."""
+        with self.lock("kept"):
+            new = self.root / "kept.new"
+            new.touch(mode=0o600)
+            new.write_text(json.dumps({**self._kept(), name: value}, indent=1))
+            new.replace(self.root / "kept.json")
+        return value
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -65,14 +88,6 @@ class State:
     def _kept(self) -> dict[str, str]:
         path = self.root / "kept.json"
         return dict(json.loads(path.read_text())) if path.exists() else {}
-
-    def _keep(self, name: str, value: str) -> str:
-        with self.lock("kept"):
-            new = self.root / "kept.new"
-            new.touch(mode=0o600)
-            new.write_text(json.dumps({**self._kept(), name: value}, indent=1))
-            new.replace(self.root / "kept.json")
-        return value
 
 
 def free_port() -> int:

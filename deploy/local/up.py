@@ -1,0 +1,107 @@
+"""`make up`: the whole main path on this machine, with sample events, until Ctrl-C.
+
+servers → topics → schema → a persister as least-privileged role → sample events → a live table
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from database import prepare_database, prepare_writer
+from service import Service, StepFailedError
+from stack.choose import NoServerError
+from stack.process import StartFailedError, last_words, reusable, write_pid_file
+from stack.servers import open_servers
+from stack.state import LOOPBACK, State
+from watch import watch
+
+if TYPE_CHECKING:
+    from stack.servers import Servers
+
+NAME = "up"
+HTTP_PORT = 9464
+
+NEXT = """
+What to try next, in another terminal:
+  make sql Q="select decision, event_type, count(*) from gateway_audit_events group by 1, 2"
+  curl http://{metrics}/metrics        (and /health/detailed)
+  . {environment}                      (settings for the commands below)
+  .venv/bin/ingest-service publish --sample 1000
+  .venv/bin/ingest-service verify
+Logs: {logs}. Ctrl-C here stops everything; the data stays until make down CLEAN=1.
+"""
+
+
+def main() -> int:
+    """Run until Ctrl-C and return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    state = State.shared()
+    if reusable(state, NAME):
+        say("`make up` runs already: `make sql` asks its database, `make down` stops it.")
+        return 0
+    write_pid_file(state, NAME, signal.SIGTERM)
+    with ExitStack() as stops:
+        stops.callback(state.pid_file(NAME).unlink, missing_ok=True)
+        try:
+            return _run(state, stops)
+        except KeyboardInterrupt:
+            return 0
+        except (NoServerError, StartFailedError, StepFailedError) as failure:
+            say(str(failure))
+            return 1
+        finally:
+            # From here on a second Ctrl-C would only leave things half stopped.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            say("Stopping ...")
+
+
+def _run(state: State, stops: ExitStack) -> int:
+    servers = stops.enter_context(open_servers(state, say))
+    service = _prepare(state, servers)
+    say("Starting the persister and a stream of sample events")
+    persister = service.start("persist", "persist")
+    stops.callback(persister.stop)
+    publisher = service.publish_samples()
+    stops.callback(publisher.stop)
+    environment = service.write_environment()
+    metrics = f"{LOOPBACK}:{service.http_port}"
+    say(NEXT.format(metrics=metrics, environment=environment, logs=state.folder("logs")))
+    asyncio.run(watch(service, persister))
+    return _ended(state, "persist")
+
+
+def _prepare(state: State, servers: Servers) -> Service:
+    """Make the topic, the schema and the persister's own login role."""
+    dsn = asyncio.run(prepare_database(servers)) if servers.database_is_ours else servers.dsn
+    state.keep("dsn", dsn)
+    port = state.port("http", wish=HTTP_PORT)
+    service = Service(state, servers.bootstrap, owner_dsn=dsn, writer_dsn=dsn, http_port=port)
+    say("Creating the topics")
+    service.run("topics", "create")
+    say("Migrating the database")
+    service.run("migrate", owner=True)
+    if servers.database_is_ours:
+        writer = asyncio.run(prepare_writer(dsn, state.password("ingest_writer")))
+        return service.writing_as(writer)
+    say("The persister uses the DSN given: no login role is made in a server that is not ours")
+    return service
+
+
+def _ended(state: State, name: str) -> int:
+    say(f"{name} ended by itself: {last_words(state.logs(name))}")
+    return 1
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal, at once also when it is a pipe."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
