@@ -12,19 +12,39 @@ class Record(Protocol):
     """
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """The topic that it was read from."""
+        ...
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """The partition that it was read from."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka time, milliseconds since 1970."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """What chose the partition; decoding does not look at it."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The event as it was sent, or nothing for a tombstone."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """What travelled beside the value; decoding does not look at it."""
+        ...
 
 
 class StoredRecord(NamedTuple):

@@ -1,0 +1,127 @@
+"""The way that nearly every record takes: one flat function, a third of the careful way's cost.
+
+It answers only when nothing about the record is unusual, and then exactly as `careful` would;
+everything else it hands over. Flat on purpose: a call costs 50 ns, and there are 100,000 a second.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Raw
+
+from ingest_service.events.record import Limits, Record, Row
+from ingest_service.events.rejection import Rejection
+from ingest_service.events.v1.bounds import (
+    MAX_EVENT_TYPE_CHARACTERS,
+    MAX_LEAD_SECONDS,
+    MAX_NAME_CHARACTERS,
+    MAX_VALUE_BYTES,
+    TELEMETRY,
+)
+from ingest_service.events.v1.careful import judge
+from ingest_service.events.v1.fields import is_event_type
+from ingest_service.events.v1.identity import derive_id
+from ingest_service.events.v1.metadata import EXTRA, INGEST
+from ingest_service.events.v1.parsing import decode_number, decode_object
+from ingest_service.events.v1.structure import has_long_integer, is_too_deep
+
+_EventType = Annotated[str, msgspec.Meta(max_length=MAX_EVENT_TYPE_CHARACTERS)]
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARACTERS)]
+
+
+class _Ordinary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    id: str | None = None
+    event_type: _EventType
+    user_id: _Name | None = None
+    agent_id: _Name | None = None
+    server_name: _Name | None = None
+    tool_name: _Name | None = None
+    decision: Literal["allow", "deny"]
+    reason: str
+    timestamp: Raw
+    gateway_request_id: _Name
+    metadata: Raw = Raw(b"{}")
+
+
+_decode: Final = msgspec.json.Decoder(_Ordinary).decode
+_new: Final = tuple.__new__
+_BACKSLASH: Final = ord("\\")
+_KNOWN_TYPES: Final = frozenset({"tool_invoke", "a2a_communication", "discovery"})
+_HEX_CLASSES: Final = bytes(
+    ord("h") if byte in b"0123456789abcdef" else ord("-") if byte == ord("-") else 0
+    for byte in range(256)
+)
+_UUID_CLASSES: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
+
+# Between these, a literal of up to 17 characters has at most six decimals, and the product of
+# doubles below is less than half a microsecond off: it rounds to the exact answer.
+_FIRST_SECOND: Final = 1e9
+_LAST_SECOND: Final = 2.0**32
+_PLAIN_CHARACTERS: Final = 17
+
+
+def decoder(limits: Limits) -> Callable[[Record], Row | Rejection]:
+    """Return contract 1 under these limits, as a function of the record alone."""
+    max_age_us = limits.max_age_seconds * 1_000_000
+    max_lead_us = MAX_LEAD_SECONDS * 1_000_000
+
+    def decode(record: Record) -> Row | Rejection:
+        value = record.value
+        if (
+            not value
+            or len(value) > MAX_VALUE_BYTES
+            or (_BACKSLASH in value and value.find(rb"\u0000") >= 0)
+            or is_too_deep(value)
+        ):
+            return judge(record, limits)
+        try:
+            if not value.isascii():
+                value.decode()  # `Raw` lets bytes through that are not UTF-8
+            event = _decode(value)
+            inside = decode_object(event.metadata)
+            seconds = decode_number(event.timestamp)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return judge(record, limits)
+        if len(event.timestamp) > _PLAIN_CHARACTERS or not _FIRST_SECOND <= seconds < _LAST_SECOND:
+            return judge(record, limits)
+        timestamp_us = round(seconds * 1e6)
+        kafka_us = record.timestamp * 1_000
+        identity = event.id
+        event_type = event.event_type
+        metadata = bytes(event.metadata)
+        if (
+            not kafka_us - max_age_us <= timestamp_us <= kafka_us + max_lead_us
+            or (event_type not in _KNOWN_TYPES and not _is_other_decision(event_type))
+            or INGEST in inside
+            or EXTRA in inside
+            or has_long_integer(metadata)
+        ):
+            return judge(record, limits)
+        if identity is None:
+            identity = derive_id(record)
+        elif identity.encode().translate(_HEX_CLASSES) != _UUID_CLASSES:
+            return judge(record, limits)
+        return _new(
+            Row,
+            (
+                identity,
+                event_type,
+                event.user_id,
+                event.agent_id,
+                event.server_name,
+                event.tool_name,
+                event.decision,
+                event.reason,
+                timestamp_us,
+                event.gateway_request_id,
+                metadata,
+                record.offset,
+            ),
+        )
+
+    return decode
+
+
+def _is_other_decision(event_type: str) -> bool:
+    return event_type != TELEMETRY and is_event_type(event_type)
