@@ -187,6 +187,13 @@ def load() -> Settings:
     raise SetupError("bad settings:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
 
 
+def secret_files() -> frozenset[str]:
+    """Return the variables, in upper case, that the secrets directory holds a file for."""
+    folder = _secrets_dir()
+    files = folder.iterdir() if folder.is_dir() else ()
+    return frozenset(file.name.upper() for file in files if file.is_file())
+
+
 def _secrets_dir() -> Path:
     return Path(os.environ.get("INGEST_SECRETS_DIR", "/run/secrets"))
 

@@ -28,7 +28,7 @@ async def _check_kafka(kafka: KafkaSettings) -> list[Finding]:
             started = time.monotonic()
             brokers = await admin.brokers()
             took = time.monotonic() - started
-            reached = right("Kafka", f"{brokers} brokers, {took * 1000:.0f} ms")
+            reached = right("Kafka", f"brokers: {brokers}, answered in {took * 1000:.0f} ms")
             return [
                 reached,
                 *await _check_topics(admin, kafka, brokers),
@@ -54,7 +54,7 @@ async def _check_group(admin: KafkaAdmin, group: str) -> Finding:
     except IngestError as exc:
         return wrong(subject, str(exc), "allow Read and Describe on the group")
     # Kafka's word for a group that nobody has joined yet.
-    return right(subject, "not used yet" if state == "Dead" else f"{state}, {members} members")
+    return right(subject, "not used yet" if state == "Dead" else f"{state}, members: {members}")
 
 
 async def _check_database(stored: DatabaseSettings) -> list[Finding]:
@@ -66,5 +66,5 @@ async def _check_database(stored: DatabaseSettings) -> list[Finding]:
         found = await survey(dsn)
     except IngestError as exc:
         return [wrong(subject, f"{masked(dsn)}: {exc}", "start it, or change INGEST_DATABASE__DSN")]
-    reached = right(subject, f"{masked(dsn)}, {found.latency_seconds * 1000:.0f} ms")
+    reached = right(subject, f"{masked(dsn)}, answered in {found.latency_seconds * 1000:.0f} ms")
     return [reached, *database.judge(found, newest_revision())]

@@ -97,7 +97,10 @@ def compare(wanted: NewTopic, found: TopicState | None) -> list[Finding]:
         return [wrong(subject, "does not exist", "run `ingest-service topics create`")]
     differences = [*_placement(subject, wanted, found), *_differing(subject, wanted, found)]
     return differences or [
-        right(subject, f"{found.partitions} partitions, replication {found.replication}, settings")
+        right(
+            subject,
+            f"{found.partitions} partitions, replication {found.replication}, settings as needed",
+        )
     ]
 
 

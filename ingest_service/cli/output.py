@@ -1,0 +1,77 @@
+"""How commands end: one message for a person, and an exit code for a machine.
+
+0 good · 1 found something wrong, or a server cannot be asked · 2 used or set up wrongly ·
+70 a bug of ours · 130 interrupted.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import typer
+
+from ingest_service.errors import IngestError, SetupError
+
+FOUND_WRONG = 1
+SET_UP_WRONGLY = 2
+BUG = 70
+INTERRUPTED = 130
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous part to its end, on uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform, and not for every command
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def ended(command: Callable[[], object]) -> int:
+    """Call the command and return its exit code; say on standard error what went wrong.
+
+    Only what we wrote ourselves is said: another exception's text may hold an event's content.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the last one to hear of it
+        return _explained(exc)
+    return 0
+
+
+def _explained(exc: Exception) -> int:
+    reasons = list(leaves(exc))
+    if not all(isinstance(reason, IngestError) for reason in reasons):
+        _say_bug(exc)
+        return BUG
+    for message in dict.fromkeys(map(str, reasons)):
+        say(message)
+    hopeless = any(isinstance(reason, SetupError) for reason in reasons)
+    return SET_UP_WRONGLY if hopeless else FOUND_WRONG
+
+
+def leaves(exc: BaseException) -> Iterator[BaseException]:
+    """Yield what a group of exceptions holds, or the exception itself."""
+    if isinstance(exc, BaseExceptionGroup):
+        for inner in exc.exceptions:
+            yield from leaves(inner)
+    else:
+        yield exc
+
+
+def say(message: str) -> None:
+    """Tell a person, apart from what a machine reads on standard output."""
+    typer.echo(f"ingest-service: {message}", err=True)
+
+
+def _say_bug(exc: BaseException) -> None:
+    from ingest_service.telemetry.logs import say_exception, where  # noqa: PLC0415 - rarely needed
+
+    say(f"unexpected {say_exception(exc)}: please report this, with the lines below")
+    for inner in leaves(exc):
+        for place in where(inner):
+            typer.echo(f"  {place}", err=True)
