@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -85,6 +87,29 @@ def records_entry(stream_id: int, sequence: int, **fields: Any) -> Fields:
 async def append(connection: asyncpg.Connection, fields: Fields) -> None:
     """Append one entry to the ledger."""
     await insert(connection, "gateway_audit_ledger", fields)
+
+
+def event(**fields: Any) -> Fields:
+    """Return an event's row, written now, but for the fields given."""
+    return {
+        "id": uuid4(),
+        "event_type": "tool_invoke",
+        "decision": "allow",
+        "reason": "because",
+        "timestamp": datetime.now(UTC),
+        "gateway_request_id": "r1",
+        "stream_id": 1,
+        "kafka_offset": 0,
+    } | fields
+
+
+async def copy_events(session: asyncpg.Connection, *events: Fields) -> None:
+    """COPY rows into the table, as the worker does."""
+    await session.copy_records_to_table(
+        "gateway_audit_events",
+        columns=list(events[0]),
+        records=[tuple(row.values()) for row in events],
+    )
 
 
 async def blocked_by(observer: asyncpg.Connection, pid: int) -> None:
