@@ -1,0 +1,124 @@
+"""I1 to I5 of the fault matrix, asserted from what was produced and what the database holds.
+
+They are computed here from the journal and plain SQL, without the code under test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+if TYPE_CHECKING:
+    from stage.stage import Stage
+
+_ROWS = """
+select s.partition, e.kafka_offset, e.id::text, e.metadata::text
+from gateway_audit_events e join gateway_audit_streams s on s.id = e.stream_id where s.topic = $1
+"""
+_QUARANTINE = """
+select s.partition, q.kafka_offset, q.value, q.reason
+from gateway_audit_quarantine q join gateway_audit_streams s on s.id = q.stream_id
+where s.topic = $1
+"""
+_LEDGER = """
+select s.partition, l.first_offset, l.next_offset, l.kind, l.row_count, l.duplicate_count,
+    l.quarantine_count
+from gateway_audit_ledger l join gateway_audit_streams s on s.id = l.stream_id
+where s.topic = $1 order by s.id, l.sequence
+"""
+
+
+async def assert_invariants(stage: Stage, *, duplicates: int = 0) -> None:
+    """Assert that nothing is lost, twice, or changed; `duplicates` were produced on purpose."""
+    connection = await asyncpg.connect(stage.dsn)
+    try:
+        rows = await connection.fetch(_ROWS, stage.topic)
+        quarantine = await connection.fetch(_QUARANTINE, stage.topic)
+        ledger = await connection.fetch(_LEDGER, stage.topic)
+    finally:
+        await connection.close()
+    written = [(row["partition"], row["kafka_offset"]) for row in rows]
+    aside = [(row["partition"], row["kafka_offset"]) for row in quarantine]
+    twice = [position for position, count in Counter(written + aside).items() if count > 1]
+    assert not twice, f"I2: offsets that are there twice: {twice[:5]}"
+    _assert_nothing_lost(stage, written, aside, duplicates)
+    _assert_unchanged(stage, rows, quarantine)
+    _assert_contiguous(stage, ledger, len(written), len(aside), duplicates)
+    await _assert_group_behind(stage)
+    _assert_verified(stage)
+
+
+def _assert_nothing_lost(
+    stage: Stage, written: list, aside: list, duplicates: int
+) -> None:
+    there = set(written) | set(aside)
+    missing = stage.journal.records.keys() - there
+    assert len(missing) == duplicates, f"I1: lost {sorted(missing)[:5]} of {len(missing)}"
+    assert there <= stage.journal.records.keys(), "I1: something is there that nobody produced"
+
+
+def _assert_unchanged(stage: Stage, rows: list, quarantine: list) -> None:
+    for row in rows:
+        _, value = stage.journal.records[row["partition"], row["kafka_offset"]]
+        sent = json.loads(value)
+        if "id" in sent:
+            assert row["id"] == sent["id"].lower(), "I1: a row stands at another event's offset"
+        if "_ingest" not in row["metadata"] and "_extra" not in row["metadata"]:
+            assert json.loads(row["metadata"]) == (sent.get("metadata") or {}), "I4: changed"
+    for row in quarantine:
+        _, value = stage.journal.records[row["partition"], row["kafka_offset"]]
+        assert _hash(row["value"]) == _hash(value), "I4: quarantine holds other bytes"
+
+
+def _hash(value: bytes | None) -> str | None:
+    return None if value is None else hashlib.sha256(value).hexdigest()
+
+
+def _assert_contiguous(
+    stage: Stage, ledger: list, rows: int, aside: int, duplicates: int
+) -> None:
+    position: dict[int, int] = {}
+    for entry in ledger:
+        partition = entry["partition"]
+        if entry["kind"] == "records":
+            assert entry["first_offset"] == position[partition], "I3: a hole in the ledger"
+        position[partition] = entry["next_offset"]
+    for partition, end in stage.journal.ends().items():
+        assert position[partition] == end, f"I3: partition {partition} ends elsewhere"
+    assert sum(entry["row_count"] for entry in ledger) == rows
+    assert sum(entry["quarantine_count"] for entry in ledger) == aside
+    assert sum(entry["duplicate_count"] for entry in ledger) == duplicates
+
+
+async def _assert_group_behind(stage: Stage) -> None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=stage.bootstrap,
+        group_id=f"{stage.topic}-persister",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        for partition, head in (await stage.heads()).items():
+            committed = await consumer.committed(TopicPartition(stage.topic, partition))
+            assert (committed or 0) <= head, "I5: Kafka was told more than is durable"
+    finally:
+        await consumer.stop()
+
+
+def _assert_verified(stage: Stage) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest_service", "verify"],
+        env=stage.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"verify: {done.stdout[-2000:]}{done.stderr[-2000:]}"

@@ -1,0 +1,86 @@
+"""A real `ingest-service persist` process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+from stage.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Worker:
+    """One persister process; its log is a file of JSON lines."""
+
+    def __init__(self, name: str, log: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ingest_service", "persist"],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone."""
+        self.process.send_signal(number)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, once it has ended."""
+        return self.process.poll()
+
+    async def ended(self, seconds: float = 40) -> int:
+        """Return the exit code as soon as it has ended."""
+
+        async def has_ended() -> bool:
+            return self.returncode is not None
+
+        await until(has_ended, seconds=seconds, what=f"{self.name} has ended; {self.tail()}")
+        code = self.returncode
+        assert code is not None
+        return code
+
+    def lines(self) -> list[dict[str, object]]:
+        """Return the log so far."""
+        return [
+            json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
+        ]
+
+    def tail(self) -> str:
+        """Return the end of the log, for a failure's message."""
+        return self.log.read_text()[-3000:]
+
+    async def logged(self, text: str, seconds: float = 40) -> None:
+        """Return once the log says this."""
+
+        async def has_logged() -> bool:
+            return text in self.log.read_text()
+
+        await until(has_logged, seconds=seconds, what=f"{self.name} says {text!r}; {self.tail()}")
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Ask the worker's HTTP endpoint; return status and body."""
+        await self.logged("serving metrics and health")
+        port = next(line["port"] for line in self.lines() if "port" in line)
+        try:
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except OSError as exc:
+            return getattr(exc, "code", 0), ""
+
+    def end(self) -> None:
+        """End it whatever it does."""
+        if self.returncode is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
