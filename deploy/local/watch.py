@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stack.process import Server
 
 ON_A_TERMINAL_SECONDS = 1.0
-IN_A_PIPE_SECONDS = 5.0
+IN_A_PIPE_SECONDS = 3.0
 # The last entry of a stream is the durable offset; the sums are what the entries say.
 LEDGER = """
 select s.partition,

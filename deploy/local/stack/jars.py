@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from .choose import KAFKA_VERSION
+from .state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from .state import State
 
 # slf4j-simple and not slf4j-nop: with the latter a broker that cannot start says nothing at all.
 COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
@@ -27,7 +26,7 @@ def kafka_class_path(state: State) -> str:
     home = state.downloads / f"kafka-{KAFKA_VERSION}"
     if not home.exists():
         state.downloads.mkdir(parents=True, exist_ok=True)
-        with type(state)(state.downloads, state.downloads).lock("kafka"):
+        with State(state.downloads, state.downloads).lock("kafka"):
             if not home.exists():  # another process may have made it while we waited
                 _download(state.downloads / "maven", home)
     return f"{home}/*"

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,8 +115,11 @@ def _open_the_way(state: State, account: Account | None) -> None:
     if account is None:
         return
     wheel = _wheel()
-    for path in (*state.folder(NAME).parents, state.folder(NAME), *wheel.parents):
-        path.chmod(path.stat().st_mode | 0o001)
+    for path in {*state.folder(NAME).parents, state.folder(NAME), *wheel.parents}:
+        mode = path.stat().st_mode
+        if not mode & 0o001:
+            path.chmod(mode | 0o001)
+            print(f"chmod o+x {path}: PostgreSQL refuses to run as root", file=sys.stderr)
     libraries = wheel.with_name(f"{wheel.name}.libs")
     for path in (*wheel.rglob("*"), wheel, *libraries.rglob("*"), libraries):
         mode = path.stat().st_mode

@@ -1,0 +1,150 @@
+"""`make up`, really run on the embedded stack: what a newcomer sees, and what is left after."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from stack.state import REPOSITORY, State
+
+LOCAL = REPOSITORY / "deploy" / "local"
+FLOW = re.compile(r"published ([\d,]+) · rows ([\d,]+) · quarantined ([\d,]+) · lag ([\d,]+)")
+PRODUCT_NAMES = ("up", "publish", "persist", "kafka", "postgres")
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.database]
+
+
+class Up:
+    """One `make up`, read line by line."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = State(state, state / "downloads")
+        # A session of its own, so that the signal reaches what a terminal would reach.
+        self.process = subprocess.Popen(
+            [sys.executable, str(LOCAL / "up.py")],
+            env=environment(state),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+
+    def wait_for_rows(self, more_than: int = 0) -> int:
+        """Read on until more rows than that are shown, and return how many."""
+        for line in self.process.stdout:
+            self.said.append(line)
+            if (flow := FLOW.search(line)) and number(flow[2]) > more_than:
+                return number(flow[2])
+        raise AssertionError("".join(self.said))
+
+    def ctrl_c(self) -> int:
+        """Press Ctrl-C as a terminal does, and return the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.said += self.process.communicate(timeout=60)[0].splitlines(keepends=True)
+        return self.process.returncode
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="ingest-test-"))
+    downloads = State.shared().downloads
+    downloads.mkdir(parents=True, exist_ok=True)
+    (root / "downloads").symlink_to(downloads)
+    try:
+        yield root
+    finally:
+        down(root, "--clean")
+        shutil.rmtree(root)
+
+
+def test_events_become_rows_and_ctrl_c_leaves_nothing(state: Path):
+    """The one command ends in rows; Ctrl-C ends it with 0 and no process of it lives on."""
+    up = Up(state)
+    try:
+        up.wait_for_rows()
+        family = psutil.Process(up.process.pid).children(recursive=True)
+        names = {name for name in PRODUCT_NAMES if up.state.pid_file(name).exists()}
+    finally:
+        code = up.ctrl_c()
+    assert names == set(PRODUCT_NAMES)
+    assert code == 0, "".join(up.said)
+    assert [process for process in family if process.is_running()] == []
+
+
+async def test_a_second_start_is_quick_and_goes_on_where_the_first_ended(state: Path):
+    """Rows of the first run are there, more come, and the persister is no superuser."""
+    first = Up(state)
+    rows = first.wait_for_rows()
+    assert first.ctrl_c() == 0
+    began = time.monotonic()
+    second = Up(state)
+    try:
+        assert second.wait_for_rows(rows) > rows
+        seconds = time.monotonic() - began
+        connection = await asyncpg.connect(second.state.kept("dsn"))
+        users = await connection.fetch(
+            "select distinct usename, usesuper from pg_stat_activity join pg_user using (usename)"
+            " where application_name ~ 'persist'"
+        )
+        await connection.close()
+    finally:
+        assert second.ctrl_c() == 0
+    assert [tuple(user) for user in users] == [("ingest_writer", False)]
+    assert seconds < 60  # 15 on an idle machine; this one may run a whole test suite beside it
+
+
+def test_a_start_beside_a_running_one_says_so_and_down_stops_it(state: Path):
+    """Nothing is started twice; `make down` ends the first one clean."""
+    up = Up(state)
+    up.wait_for_rows()
+    beside = subprocess.run(
+        [sys.executable, str(LOCAL / "up.py")],
+        env=environment(state),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (beside.returncode, "runs already" in beside.stdout) == (0, True)
+    assert "up" in down(state)
+    up.said += up.process.communicate(timeout=60)[0].splitlines(keepends=True)
+    assert up.process.returncode == 0, "".join(up.said)
+
+
+def test_no_password_is_shown(state: Path):
+    """Neither the terminal nor a log holds a password of the local servers."""
+    up = Up(state)
+    up.wait_for_rows()
+    passwords = [up.state.password(name) for name in ("superuser", "ingest_writer")]
+    assert up.ctrl_c() == 0
+    told = "".join(up.said) + "".join(log.read_text() for log in (state / "logs").glob("*.log"))
+    assert [password for password in passwords if password in told] == []
+
+
+def environment(state: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "KAFKA_"))}
+    chosen = {"STACK": "embedded", "INGEST_STATE_DIR": str(state), "SAMPLES": "3000", "RATE": "300"}
+    return {**kept, **chosen}
+
+
+def down(state: Path, *arguments: str) -> str:
+    command = [sys.executable, str(LOCAL / "down.py"), *arguments]
+    done = subprocess.run(
+        command, env=environment(state), check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def number(shown: str) -> int:
+    return int(shown.replace(",", ""))
