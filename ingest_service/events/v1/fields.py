@@ -132,7 +132,11 @@ def accept_reason(members: Members, event_type: str) -> str:
 
 def accept_timestamp(members: Members) -> int:
     """Return the event's own time in microseconds since 1970."""
-    member = require(members, "timestamp")
+    return read_timestamp(require(members, "timestamp"))
+
+
+def read_timestamp(member: bytes) -> int:
+    """Return what a JSON number of Unix seconds is in microseconds."""
     if kind_of(member) != _NUMBER:
         raise refuse_type("timestamp", "a number of Unix seconds", member)
     try:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from ingest_service.events.v1.fields import Members, refuse_number, refuse_type
 from ingest_service.events.v1.parsing import decode_anything, decode_members, encode_members
@@ -15,6 +16,13 @@ EXTRA: Final = "_extra"
 INGEST: Final = "_ingest"
 """Where this service says what it had to change."""
 
+
+class _Ours(msgspec.Struct, gc=False):
+    ingest: Raw | UnsetType = msgspec.field(name=INGEST, default=UNSET)
+    extra: Raw | UnsetType = msgspec.field(name=EXTRA, default=UNSET)
+
+
+_decode_ours: Final = msgspec.json.Decoder(_Ours).decode
 _NUL: Final = "\x00"
 _REPLACEMENT: Final = "\ufffd"
 
@@ -49,18 +57,15 @@ def join_metadata(
     A publisher who writes under our names finds it under `_extra`, so none can hide or forge
     what we say.
     """
-    inside = decode_members(metadata)
-    extra = dict(unknown)
-    for name in (INGEST, EXTRA):
-        if name in inside:
-            extra[_free_name(name, extra)] = inside.pop(name)
-    if extra:
-        inside[EXTRA] = encode_members(extra)
-    elif not changes:
-        return metadata
+    theirs = _decode_ours(metadata)
+    if theirs.ingest is not UNSET or theirs.extra is not UNSET:
+        metadata, unknown = _move_theirs(metadata, unknown)
+    ours = {}
+    if unknown:
+        ours[EXTRA] = encode_members(unknown)
     if changes:
-        inside[INGEST] = msgspec.json.encode(changes)
-    return encode_members(inside)
+        ours[INGEST] = msgspec.json.encode(changes)
+    return _append(metadata, ours) if ours else metadata
 
 
 def count_merged_keys(text: bytes) -> int:
@@ -80,6 +85,22 @@ def count_merged_keys(text: bytes) -> int:
         parse_constant=str,
     )
     return merged
+
+
+def _move_theirs(
+    metadata: bytes, unknown: Mapping[str, bytes]
+) -> tuple[bytes, Mapping[str, bytes]]:
+    inside = decode_members(metadata)
+    extra = dict(unknown)
+    for name in (INGEST, EXTRA):
+        if name in inside:
+            extra[_free_name(name, extra)] = inside.pop(name)
+    return encode_members(inside), extra
+
+
+def _append(metadata: bytes, ours: Mapping[str, bytes]) -> bytes:
+    comma = b"," if metadata[1:-1].strip() else b""
+    return metadata[:-1] + comma + encode_members(ours)[1:]
 
 
 def _free_name(name: str, taken: Mapping[str, bytes]) -> str:

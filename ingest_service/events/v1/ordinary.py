@@ -20,10 +20,11 @@ from ingest_service.events.v1.bounds import (
     TELEMETRY,
 )
 from ingest_service.events.v1.careful import judge
-from ingest_service.events.v1.fields import is_event_type
+from ingest_service.events.v1.fields import is_event_type, read_timestamp
 from ingest_service.events.v1.identity import derive_id
 from ingest_service.events.v1.metadata import EXTRA, INGEST
 from ingest_service.events.v1.parsing import decode_number, decode_object
+from ingest_service.events.v1.refusal import Refused
 from ingest_service.events.v1.structure import has_long_integer, is_too_deep
 
 _EventType = Annotated[str, msgspec.Meta(max_length=MAX_EVENT_TYPE_CHARACTERS)]
@@ -81,11 +82,15 @@ def decoder(limits: Limits) -> Callable[[Record], Row | Rejection]:
             event = _decode(value)
             inside = decode_object(event.metadata)
             seconds = decode_number(event.timestamp)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            if (
+                len(event.timestamp) <= _PLAIN_CHARACTERS
+                and _FIRST_SECOND <= seconds < _LAST_SECOND
+            ):
+                timestamp_us = round(seconds * 1e6)
+            else:
+                timestamp_us = read_timestamp(bytes(event.timestamp))
+        except (msgspec.DecodeError, UnicodeDecodeError, Refused):
             return judge(record, limits)
-        if len(event.timestamp) > _PLAIN_CHARACTERS or not _FIRST_SECOND <= seconds < _LAST_SECOND:
-            return judge(record, limits)
-        timestamp_us = round(seconds * 1e6)
         kafka_us = record.timestamp * 1_000
         identity = event.id
         event_type = event.event_type
