@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from ingest_service.events.identity import new_event_id
 from ingest_service.events.v1.bounds import (
     EVENT_TYPE_PATTERN,
     MAX_EVENT_TYPE_CHARACTERS,
@@ -29,12 +28,11 @@ def _now() -> float:
 class GatewayAuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of the gateway, or its telemetry; `msgspec.json.encode` makes the value to send.
 
-    `id` and `timestamp` are set when the event is made, so sending the same object again after an
-    answer that never came is recognised as a duplicate. Nothing is validated here: what the
-    contract bounds, the publisher trims.
+    Give an `id` when the same event may be sent by more than one process; otherwise the publisher
+    does. Nothing is validated here: what the contract bounds, the publisher trims.
     """
 
-    id: UUID = msgspec.field(default_factory=new_event_id)
+    id: UUID | None = None
     event_type: EventType
     user_id: Name | None = None
     agent_id: Name | None = None

@@ -60,7 +60,7 @@ def render_schema() -> str:
 
 def _rule(name: str, generated: dict[str, Any]) -> dict[str, Any]:
     rule = {key: value for key, value in generated.items() if key != "default"}
-    if name in {"id", "metadata", "reason"}:  # optional, or may be null on telemetry
+    if name in {"metadata", "reason"}:  # null is the same as absent (reason: on telemetry only)
         return {"anyOf": [rule, {"type": "null"}]}
     return rule
 
