@@ -47,3 +47,7 @@ class PartitionFault(IngestError):  # noqa: N818 - a fault of the partition, not
         super().__init__(message)
         self.topic = topic
         self.partition = partition
+
+
+class RecordRefusedError(IngestError):
+    """Kafka will never take this record as it is: do not send it again, tell its publisher."""

@@ -1,0 +1,241 @@
+"""Any Python value, made into what the event contract takes: JSON, bounded, without surprises.
+
+What is JSON already comes back as it is. What is not (cycles, objects, numbers out of range,
+broken text, bottomless nesting) is replaced by a stand-in, and a `Note` says what stood there:
+an argument that cannot be encoded must not keep a decision out of the audit.
+"""
+
+import hashlib
+import math
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ingest_service.events.v1.bounds import MAX_DEPTH, MAX_NAME_CHARACTERS, MAX_VALUE_BYTES
+
+_MAX_NODES = 250_000  # 1 MiB of JSON holds about twice as many of the smallest values
+_MAX_CHARACTERS = 4 << 20
+_KEPT_CHARACTERS = 256
+_ORDINARY_NODES = 20_000
+_MAX_FINGERPRINTED = 256 << 20
+_MAX_PATH = 512
+_LEAST_FLOAT = 1e-308  # smaller ones print with an exponent that the contract refuses
+_LARGEST_INT = 10**39  # together with its sign, one more digit would be too long
+_ENCODER = msgspec.json.Encoder()
+
+encode = _ENCODER.encode
+
+
+class Note(NamedTuple):
+    """What a stand-in replaced: where, why, and the size and SHA-256 of its JSON encoding.
+
+    `size` and `sha256` are null when the value has no JSON encoding (a cycle, an object).
+    """
+
+    path: str
+    reason: str
+    size: int | None
+    sha256: str | None
+
+
+def note(path: tuple[object, ...], reason: str, value: object) -> Note:
+    """Describe a value that is about to be cut or replaced."""
+    return Note(_pointer(path), reason, *_fingerprint(value))
+
+
+def stand_in(reason: str, value: object = None) -> str:
+    """Return what stands where a value was taken out: how a text began, or why the value went."""
+    return value[:_KEPT_CHARACTERS] if isinstance(value, str) else f"[trimmed: {reason}]"
+
+
+def is_ordinary(tree: Any) -> bool:
+    """Tell, without recursion and soon, whether msgspec can be asked to encode this at once.
+
+    It can when there is nothing but JSON's own types, finite, and not very much of them: msgspec
+    writes NaN as null without a word, and what holds itself would fill the memory.
+    """
+    nodes, characters = _ORDINARY_NODES, MAX_VALUE_BYTES
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        kind = type(node)
+        if kind is str:
+            characters -= len(node)
+        elif kind is dict:
+            waiting += node
+            waiting += node.values()
+        elif kind is list:
+            waiting += node
+        elif kind is float:
+            if not math.isfinite(node):
+                return False
+        elif not (node is None or kind is int or kind is bool):
+            return False
+        nodes -= 1
+        if nodes < len(waiting) or characters < 0:
+            return False
+    return True
+
+
+class Plain:
+    """One walk over one event; `notes` gathers what it replaced.
+
+    The work is bounded however large the values are: beyond `_MAX_NODES` whole containers are
+    replaced unseen, which a record of 1 MiB could not have held anyway.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+        self._nodes_left = _MAX_NODES
+        self._characters_left = _MAX_CHARACTERS
+        self._path: list[object] = []
+        self._open: set[int] = set()
+
+    def value(self, value: Any, name: object, depth: int) -> Any:
+        """Return the value as JSON; the very same object when nothing had to change."""
+        kind = type(value)
+        if kind is str:
+            return self._text(value, name)
+        if value is None or kind is bool:
+            return value
+        if kind is int or kind is float:
+            return self._number(value, name)
+        if isinstance(value, dict | list | tuple):
+            return self._container(value, name, depth)
+        return self._foreign(value, name, depth)
+
+    def _number(self, value: float, name: object) -> Any:
+        if type(value) is int:
+            if -_LARGEST_INT < value < _LARGEST_INT:
+                return value
+            return self._replaced(value, name, "number_out_of_range")
+        if math.isfinite(value) and (abs(value) >= _LEAST_FLOAT or value == 0):
+            return value
+        return self._replaced(value, name, "number_out_of_range", repr(value))
+
+    def _text(self, value: str, name: object) -> str:
+        self._characters_left -= len(value)
+        if self._characters_left < 0:
+            self._characters_left += len(value)
+            value = self._replaced(value, name, "too_large", stand_in("too_large", value))
+        if value.isascii() or _is_text(value):
+            return value
+        return self._replaced(value, name, "not_text", as_text(value))
+
+    def _container(self, value: Any, name: object, depth: int) -> Any:
+        if id(value) in self._open:
+            return self._replaced(value, name, "cycle")
+        if depth > MAX_DEPTH:
+            return self._replaced(value, name, "too_deep")
+        self._nodes_left -= len(value)
+        if self._nodes_left < 0:
+            self._nodes_left += len(value)
+            return self._replaced(value, name, "too_large")
+        self._open.add(id(value))
+        self._path.append(name)
+        clean = self._object if isinstance(value, dict) else self._array
+        plain = clean(value, depth + 1)
+        self._path.pop()
+        self._open.discard(id(value))
+        return plain
+
+    def _array(self, value: Any, depth: int) -> Any:
+        # list(...) reads a subclass, too, by the base class's own iterator.
+        items = list(list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value))
+        plain = [self.value(item, index, depth) for index, item in enumerate(items)]
+        unchanged = all(a is b for a, b in zip(plain, items, strict=True))
+        return value if unchanged and type(value) in (list, tuple) else plain
+
+    def _object(self, value: Any, depth: int) -> Any:
+        items = list(dict.items(value))
+        plain: dict[str, Any] = {}
+        changed = type(value) is not dict
+        for key, item in items:
+            name = key if type(key) is str and len(key) <= MAX_NAME_CHARACTERS else self._key(key)
+            if not name.isascii() and not _is_text(name):
+                name = self._replaced(name, name, "not_text", as_text(name))
+            while name in plain:  # 1 and "1", or two names cut to the same
+                name += "+"
+            plain[name] = self.value(item, name, depth)
+            changed = changed or name is not key or plain[name] is not item
+        return plain if changed else value
+
+    def _key(self, key: object) -> str:
+        if isinstance(key, str):
+            text = str.__str__(key)
+            if len(text) > MAX_NAME_CHARACTERS:
+                return str(self._replaced(text, text, "key_too_long", text[:MAX_NAME_CHARACTERS]))
+            return text
+        text = self.value(key, stand_in("key"), MAX_DEPTH + 1)
+        return text if isinstance(text, str) else encode(text).decode()[:MAX_NAME_CHARACTERS]
+
+    def _foreign(self, value: Any, name: object, depth: int) -> Any:
+        """Take dates, UUIDs, bytes, sets, dataclasses as msgspec writes them; nothing unknown.
+
+        `str()` is never asked of an object: it runs foreign code, and may tell a secret.
+        """
+        if isinstance(value, str):
+            return self.value(str.__str__(value), name, depth)
+        if isinstance(value, int):
+            return self.value(int.__int__(value), name, depth)
+        if isinstance(value, float):
+            return self.value(float.__float__(value), name, depth)
+        try:
+            plain = msgspec.to_builtins(value)
+        except Exception:  # noqa: BLE001 - whatever an object does, the decision is recorded
+            return self._replaced(value, name, "not_json")
+        return self.value(plain, name, depth)
+
+    def _replaced(self, value: object, name: object, reason: str, by: str | None = None) -> str:
+        self.notes.append(note((*self._path, name), reason, value))
+        return stand_in(reason) if by is None else by
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_text(value: str) -> str:
+    """Return what UTF-8 can hold: surrogate pairs are joined, a lone surrogate becomes U+FFFD."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _pointer(path: tuple[object, ...]) -> str:
+    """Write a JSON Pointer (RFC 6901), cut to a bounded length."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return as_text("".join(f"/{step}" for step in steps)[:_MAX_PATH])
+
+
+def _fingerprint(value: object) -> tuple[int | None, str | None]:
+    try:
+        if _weight(value, {}, set()) > _MAX_FINGERPRINTED:
+            return None, None
+        encoded = encode(value)
+    except Exception:  # noqa: BLE001 - a value without an encoding has no fingerprint
+        return None, None
+    return len(encoded), hashlib.sha256(encoded).hexdigest()
+
+
+def _weight(value: Any, known: dict[int, int], above: set[int]) -> int:
+    """Count a value's nodes and characters, in time linear in its distinct objects.
+
+    Encoding first and measuring then would fill the memory with a list that holds one list ten
+    times, which holds one list ten times, and so on. Raises `RecursionError` on a cycle.
+    """
+    if isinstance(value, str | bytes):
+        return len(value)
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    key = id(value)
+    if key in above:
+        raise RecursionError
+    if key not in known:
+        above.add(key)
+        parts = dict.values(value) if isinstance(value, dict) else value
+        known[key] = len(value) + sum(_weight(part, known, above) for part in parts)
+        above.discard(key)
+    return known[key]
