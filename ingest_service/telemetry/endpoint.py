@@ -26,7 +26,7 @@ from ingest_service.telemetry.health import Health
 
 MAX_CONNECTIONS = 16
 MAX_CONNECTION_SECONDS = 10.0
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 
 
 class Endpoint:

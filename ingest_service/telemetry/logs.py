@@ -155,17 +155,21 @@ class _ThroughStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record as one of our events."""
-        args = record.args
-        if isinstance(args, tuple):
-            record.args = tuple(
-                say_exception(arg) if isinstance(arg, BaseException) else arg for arg in args
-            )
-        try:
-            # asyncio appends the repr of the task, and so the text of its exception.
-            message = record.getMessage().partition("\n")[0]
-        except (TypeError, ValueError):  # arguments that do not fit: a bug of the library's
-            message = str(record.msg).partition("\n")[0]
+        # asyncio appends the repr of the task, and so the text of its exception.
+        message = _worded(record).partition("\n")[0]
         logger = structlog.get_logger(record.name)
         logger.log(
             min(record.levelno // 10 * 10, logging.CRITICAL), message, exc_info=record.exc_info
         )
+
+
+def _worded(record: logging.LogRecord) -> str:
+    words, args = str(record.msg), record.args
+    if not args:
+        return words
+    if isinstance(args, tuple):
+        args = tuple(say_exception(arg) if isinstance(arg, BaseException) else arg for arg in args)
+    try:
+        return words % args
+    except (TypeError, ValueError):  # arguments that do not fit: a bug of the library's
+        return words
