@@ -29,11 +29,9 @@ LOGGING = [
 def start(state: State) -> Server:
     """Return a broker that answers: the one that runs already, or a new one with the same data."""
     with state.lock(NAME):
-        port_file = state.folder(NAME) / "port"
         if reusable(state, NAME):
-            return Server(NAME, f"{LOOPBACK}:{port_file.read_text()}")
-        port, controller = state.port("kafka"), state.port("kafka_controller")
-        port_file.write_text(str(port))
+            return Server(NAME, f"{LOOPBACK}:{state.kept(NAME)}")
+        port, controller = state.port(NAME), state.port("kafka_controller")
         java = [_java(), *JVM, *LOGGING, "-cp", kafka_class_path(state)]
         properties = _write_properties(state, port, controller)
         if not (state.folder(NAME) / "data" / "meta.properties").exists():

@@ -7,7 +7,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,20 +46,18 @@ def start(state: State, settings: Mapping[str, str] | None = None) -> Server:
     Its address is a superuser's DSN to the maintenance database.
     """
     with state.lock(NAME):
-        port_file = state.folder(NAME) / "port"
         if reusable(state, NAME):
-            return Server(NAME, _dsn(state, port_file.read_text()))
+            return Server(NAME, _dsn(state))
         account = _account()
         _open_the_way(state, account)
         data = _data(state, account)
-        port = state.port("postgres")
-        port_file.write_text(str(port))
+        port = state.port(NAME)
         command = [_binary("postgres"), "-D", str(data), "-p", str(port)]
         for name, value in {**SETTINGS, **(settings or {})}.items():
             command += ["-c", f"{name}={value}"]
         process = spawn(state, NAME, command, stop_signal=signal.SIGINT, account=account)
         wait_until_ready(state, NAME, process, lambda: _accepts(port))
-        return Server(NAME, _dsn(state, str(port)), process, signal.SIGINT)
+        return Server(NAME, _dsn(state), process, signal.SIGINT)
 
 
 def psql() -> str:
@@ -68,7 +65,8 @@ def psql() -> str:
     return _binary("psql")
 
 
-def _dsn(state: State, port: str) -> str:
+def _dsn(state: State) -> str:
+    port = state.kept(NAME)
     return f"postgresql://{SUPERUSER}:{state.password('superuser')}@{LOOPBACK}:{port}/postgres"
 
 
@@ -115,11 +113,13 @@ def _open_the_way(state: State, account: Account | None) -> None:
     if account is None:
         return
     wheel = _wheel()
-    for path in {*state.folder(NAME).parents, state.folder(NAME), *wheel.parents}:
-        mode = path.stat().st_mode
-        if not mode & 0o001:
-            path.chmod(mode | 0o001)
-            print(f"chmod o+x {path}: PostgreSQL refuses to run as root", file=sys.stderr)
+    passed = {*state.folder(NAME).parents, state.folder(NAME), *wheel.parents}
+    closed = sorted(path for path in passed if not path.stat().st_mode & 0o001)
+    for path in closed:
+        path.chmod(path.stat().st_mode | 0o001)
+    if closed:
+        names = ", ".join(str(path) for path in closed)
+        print(f"PostgreSQL refuses to run as root; chmod o+x so that it can: {names}")
     libraries = wheel.with_name(f"{wheel.name}.libs")
     for path in (*wheel.rglob("*"), wheel, *libraries.rglob("*"), libraries):
         mode = path.stat().st_mode
