@@ -55,11 +55,12 @@ async def test_writer_stages_rows_that_may_be_duplicates(dsn: str):
     names = ", ".join(f'"{name}"' for name in row)
     async with connected(dsn, WRITER) as writer:
         await copy_events(writer, row)
-        await writer.execute("create temp table staged (like gateway_audit_events)")
+        await writer.execute(
+            "create temp table staged (like gateway_audit_events including defaults)"
+        )
         await writer.copy_records_to_table(
             "staged", columns=list(row), records=[tuple(row.values())]
         )
-        await writer.execute("update staged set metadata = '{}'")
         status = await writer.execute(
             f"insert into gateway_audit_events ({names}) select {names} from staged"
             " on conflict do nothing"
