@@ -1,26 +1,24 @@
 """Showing a database's address without its secrets."""
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+import re
 
 MASK = "********"
 
+_URL = re.compile(r"(postgres(?:ql)?://)(.*)", re.DOTALL)
+_SECRET_PARAMETER = re.compile(r"([?&][^=&]*pass[^=&]*=)[^&]*", re.DOTALL | re.IGNORECASE)
+
 
 def masked(dsn: str) -> str:
-    """Return the address with every password masked; all of it when it is no URL."""
-    try:
-        parts = urlsplit(dsn)
-        password = parts.password
-    except ValueError:
+    """Return the address with every password masked; all of it when it is no URL.
+
+    Not by parsing: a password with an unescaped `#`, `/` or `?` is cut elsewhere by a parser, and
+    its rest would show.
+    """
+    url = _URL.fullmatch(dsn)
+    if url is None:
         return MASK
-    if parts.scheme not in ("postgres", "postgresql"):
-        return MASK
-    address = parts.netloc
-    if password is not None:
-        userinfo, _, hosts = parts.netloc.rpartition("@")
-        address = f"{userinfo.partition(':')[0]}:{MASK}@{hosts}"
-    query = [
-        (key, MASK if "pass" in key.lower() else value)
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    encoded = urlencode(query, safe="/*", quote_via=quote)
-    return parts._replace(netloc=address, query=encoded).geturl()
+    scheme, rest = url.groups()
+    userinfo, at, address = rest.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    shown = f"{user}:{MASK}" if colon else user
+    return scheme + shown + at + _SECRET_PARAMETER.sub(rf"\1{MASK}", address)
