@@ -97,6 +97,7 @@ def decoder(limits: Limits) -> Callable[[Record], Row | Rejection]:
         metadata = bytes(event.metadata)
         if (
             not kafka_us - max_age_us <= timestamp_us <= kafka_us + max_lead_us
+            or timestamp_us < 0
             or (event_type not in _KNOWN_TYPES and not _is_other_decision(event_type))
             or INGEST in inside
             or EXTRA in inside

@@ -1,0 +1,191 @@
+"""Laws of decoding over data that nobody thought of."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+from given_events import GOOD, KAFKA_MS, TELEMETRY, event, record, spelled
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingest_service.events.decode import decode, decoder
+from ingest_service.events.record import Limits, Row, StoredRecord
+from ingest_service.events.rejection import Reason, Rejection
+from ingest_service.events.v1.careful import FIELDS, judge
+from ingest_service.events.v1.structure import has_long_integer, is_too_deep
+
+WRITING = {Reason.ID_REUSED, Reason.REFUSED_BY_DATABASE}
+
+text = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["\0", "a\0", "\\u0000", "_extra", "_ingest", "metadata", "4e-1", "9" * 50, "1e999", '"', "{["]
+)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=12,
+)
+field_values = json_values | st.sampled_from(
+    [
+        GOOD["id"],
+        "allow",
+        "deny",
+        "telemetry",
+        1_700_000_000,
+        1_700_000_000.1234567,
+        1e12,
+        "é" * 513,
+    ]
+)
+fields = st.dictionaries(st.sampled_from(sorted(FIELDS)) | text, field_values, max_size=4)
+
+
+@st.composite
+def changed_events(draw: st.DrawFn) -> bytes:
+    """Draw a valid event with some of its fields changed, taken out or added."""
+    kept = dict(draw(st.sampled_from([GOOD, TELEMETRY])))
+    for name in draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=2)):
+        kept.pop(name, None)
+    return json.dumps({**kept, **draw(fields)}, ensure_ascii=draw(st.booleans())).encode()
+
+
+@st.composite
+def damaged_events(draw: st.DrawFn) -> bytes:
+    """Draw an event in whose bytes something was overwritten, cut out or put in."""
+    value = bytearray(draw(changed_events()))
+    pieces = st.binary(max_size=3) | st.sampled_from(
+        [
+            b"\\u0000",
+            b"\\ud800",
+            b'"',
+            b"1e400",
+            b"9" * 41,
+            b"{",
+            b"]",
+            b",",
+            b"\\",
+            b'"metadata":{},',
+        ]
+    )
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(value)))
+        value[start : start + draw(st.integers(0, 6))] = draw(pieces)
+    return bytes(value)
+
+
+values = (
+    st.binary(max_size=60)
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | changed_events()
+    | damaged_events()
+)
+
+
+@given(values)
+@example(b'{"metadata":{"a":1e400},"metadata":{}}')
+@example(b'{"metadata":' + b"[" * 80 + b"]" * 80 + b',"metadata":{}}')
+def test_decoding_always_answers(value: bytes) -> None:
+    """Whatever arrives is a row or a rejection that the decoder may give: never an exception."""
+    verdict = decode(record(value))
+    assert isinstance(verdict, Row | Rejection)
+    if isinstance(verdict, Rejection):
+        assert verdict.reason not in WRITING
+        assert verdict.message
+
+
+@given(values, st.integers(KAFKA_MS - 10**6, KAFKA_MS + 10**6), st.sampled_from([1, 3_600, 10**9]))
+def test_the_short_way_answers_as_the_definition(value: bytes, kafka_ms: int, age: int) -> None:
+    """The fast function and the readable definition never differ, in no byte of any answer."""
+    limits = Limits(max_age_seconds=age)
+    given = record(value, kafka_ms)
+    assert decoder(1, limits)(given) == judge(given, limits)
+
+
+@given(values, st.integers(-(2**63), 2**63 - 1))
+def test_any_kafka_time_is_answered(value: bytes, kafka_ms: int) -> None:
+    """A broker's absurd clock makes no exception either."""
+    assert decode(record(value, kafka_ms)) == judge(record(value, kafka_ms), Limits())
+
+
+@given(changed_events(), st.binary(), st.lists(st.tuples(st.text(), st.none() | st.binary())))
+def test_key_and_headers_do_not_matter(
+    value: bytes, key: bytes, headers: list[tuple[str, bytes | None]]
+) -> None:
+    """The verdict is the value's and the place's alone."""
+    other = StoredRecord("gateway.audit.events", 3, 7, KAFKA_MS, key, value, headers)
+    assert decode(other) == decode(record(value))
+
+
+@given(st.dictionaries(text, json_values, max_size=5))
+def test_metadata_comes_back(sent: dict[str, object]) -> None:
+    """Metadata in which nothing had to change is read back equal, and byte for byte."""
+    raw = json.dumps(sent)
+    verdict = decode(spelled("metadata", raw))
+    if isinstance(verdict, Rejection):
+        assert verdict.reason is Reason.NUMBER_OUT_OF_RANGE
+    elif "\\u0000" not in raw and not {"_extra", "_ingest"} & sent.keys():
+        assert json.loads(verdict.metadata) == sent
+        assert verdict.metadata == raw.encode()
+
+
+without_nul = text.filter(lambda drawn: "\0" not in drawn)
+
+
+@given(st.dictionaries(without_nul.filter(lambda name: name not in FIELDS), without_nul))
+def test_nothing_unknown_is_dropped(unknown: dict[str, str]) -> None:
+    """Every field that the contract does not know is found under `_extra`."""
+    verdict = decode(event(**unknown))
+    assert isinstance(verdict, Row)
+    assert json.loads(verdict.metadata).get("_extra", {}) == unknown
+
+
+literals = st.builds(
+    lambda whole, fraction, exponent: f"{whole}{fraction}{exponent}",
+    st.integers(1_697_500_000, 1_700_080_000) | st.sampled_from([17, 170]),
+    st.just("") | st.text("0123456789", min_size=1, max_size=25).map(".{}".format),
+    st.sampled_from(["", "", "", "e0", "E+0", "e7", "e8"]),
+)
+
+
+@given(literals)
+@example("1700000000.0000005")
+@example("1700000000.0000015")
+@example("1700000000.1234565")
+@example("1700000000.999999")
+@example("1700000000.00000050000000000000000000001")
+def test_microseconds_are_exact(literal: str) -> None:
+    """The stored time is the decimal number as written, rounded to the microsecond half to even."""
+    verdict = decode(spelled("timestamp", literal))
+    exact = round(Fraction(literal) * 10**6)
+    if isinstance(verdict, Row):
+        assert verdict.timestamp_us == exact
+    else:
+        assert abs(exact - KAFKA_MS * 1_000) > 86_400 * 10**6
+
+
+@given(json_values)
+def test_structure_is_seen_without_parsing(value: object) -> None:
+    """Depth and long integers found in the text are those of the parsed value."""
+    raw = json.dumps(value).encode()
+    assert is_too_deep(b"[" * 60 + raw + b"]" * 60) == (depth_of(value) > 4)
+    assert has_long_integer(raw) == has_long(value)
+
+
+def depth_of(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(depth_of, value), default=0)
+    return 0
+
+
+def has_long(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(has_long, value.values()))
+    if isinstance(value, list):
+        return any(map(has_long, value))
+    return isinstance(value, int) and len(str(value)) > 40
