@@ -37,6 +37,7 @@ _ADVICE = {
     "first create the roles gateway_audit_writer, gateway_audit_operator and "
     "gateway_audit_compliance (and the extension timescaledb, where it is installed).",
     "25006": "This server is a standby: name the primary in INGEST_DATABASE__DSN.",
+    "3D000": "Create it first, owned by the role that migrates.",
     "55P03": "A worker holds a table for longer than 30 s: stop the workers and try again.",
 }
 

@@ -1,6 +1,5 @@
 """`ingest-service migrate`: bring the database's schema to this release's revision."""
 
-import asyncio
 import json as jsonlib
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from ingest_service import settings
 from ingest_service.adapters import migrations
 from ingest_service.adapters.migrations import MigrationReport, Step
+from ingest_service.cli.output import run, say
 from ingest_service.errors import SetupError
 
 
@@ -33,7 +33,7 @@ def migrate(
     """
     step = _step(to, down, force=force)
     dsn = settings.load().require_dsn()
-    report = asyncio.run(migrations.migrate(dsn, step, _tell))
+    report = run(migrations.migrate(dsn, step, say))
     typer.echo(_as_json(report) if json else _as_text(report))
 
 
@@ -43,10 +43,6 @@ def _step(to: str | None, down: str | None, *, force: bool) -> Step:
     if force and down is None:
         raise SetupError("--force goes with --down")
     return Step(to or "head") if down is None else Step(down, down=True, force=force)
-
-
-def _tell(message: str) -> None:
-    typer.echo(message, err=True)
 
 
 def _as_json(report: MigrationReport) -> str:

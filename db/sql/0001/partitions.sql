@@ -25,8 +25,9 @@ begin
     if cardinality(days) > 400 then
         raise exception 'at most 400 days a call' using errcode = 'program_limit_exceeded';
     elsif exists (select from unnest(days) as day
-                  where (abs(day - current_date) <= 3653) is not true) then
-        raise exception 'a day must be within ten years of today'
+                  where (abs(day - current_date) <= 7305) is not true) then
+        -- Twice the greatest age that the settings allow an event.
+        raise exception 'a day must be within twenty years of today'
             using errcode = 'datetime_field_overflow';
     end if;
     -- One maker at a time, until its transaction ends.
