@@ -28,9 +28,19 @@ COMMANDS = {
     "migrate": Command(
         "migrate", "migrate", "Create or upgrade the tables, roles and views in the database."
     ),
+    "persist": Command(
+        "persist", "persist", "Write audit events from Kafka to the database, exactly once."
+    ),
+    "publish": Command("publish", "publish", "Publish audit events: JSON lines, or made-up ones."),
     "check": Command(
         "check", "check", "Look whether everything is there, reachable, allowed and set up right."
     ),
+    "verify": Command(
+        "verify",
+        "verify",
+        "Prove that the database holds what arrived: unchanged, complete, and nothing else.",
+    ),
+    "ledger": Command("ledger", "app", "Decide what only an operator may: gaps, and new epochs."),
     "config": Command("config", "config", "Show the settings in effect, with secrets masked."),
 }
 

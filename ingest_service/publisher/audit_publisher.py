@@ -10,14 +10,17 @@ from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from ingest_service.adapters.kafka_producer import KafkaEventProducer
 from ingest_service.events.audit_event import GatewayAuditEvent
+from ingest_service.events.identity import new_event_id
 from ingest_service.events.record import Limits
 from ingest_service.publisher.gathering import Telemetry
 from ingest_service.publisher.outbox import Outbox
 from ingest_service.publisher.outcome import BufferFull, NotRecorded, PublisherForked
 from ingest_service.publisher.recording import Recording
+from ingest_service.publisher.retries import Retries
 from ingest_service.publisher.riding import Rides
 from ingest_service.publisher.sealing import heartbeat, seal
 from ingest_service.publisher.session import Entry, Producer
@@ -71,6 +74,7 @@ class AuditPublisher(Recording):
             max_events=max_events,
             max_bytes=max_bytes,
         )
+        self._retries = Retries()
         self._deadline_seconds = deadline_seconds
         self._close_seconds = close_seconds
         self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
@@ -78,7 +82,7 @@ class AuditPublisher(Recording):
         self._limits = limits or Limits()
         self._pid = os.getpid()
         self._ended = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._telling: asyncio.Task[None] | None = None
         self._metrics = PublisherMetrics(registry, self._outbox.__len__, max_events)
 
     async def __aenter__(self) -> Self:
@@ -96,11 +100,9 @@ class AuditPublisher(Recording):
     async def start(self) -> None:
         """Begin to connect, in the background; return at once."""
         self._check_process()
-        if not self._tasks:
-            sending = asyncio.create_task(self._outbox.run(), name="audit-outbox")
-            sending.add_done_callback(self._stopped)
-            telling = asyncio.create_task(self._tell_telemetry(), name="audit-telemetry")
-            self._tasks = [sending, telling]
+        self._outbox.start()
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell_telemetry(), name="audit-telemetry")
 
     async def connected(self, seconds: float) -> bool:
         """Wait so long for the broker, for a readiness probe; publishing does not need it."""
@@ -118,13 +120,16 @@ class AuditPublisher(Recording):
         byte, and written once. (So telemetry never rides with it.)
         """
         done: asyncio.Future[NotRecorded | None] = asyncio.get_running_loop().create_future()
-        entry = self._submit(event, None, done.set_result)
+        audit_id = self._retries.id_of(event) or new_event_id()
+        entry = self._submit(event, audit_id, None, done.set_result)
         await asyncio.wait({done}, timeout=self._deadline_seconds)
         if not done.done():
             self._metrics.late.inc()
             self._outbox.give_up(entry)
         if not done.done():  # it is on its way, and may still arrive
+            self._retries.remember(event, audit_id)
             raise NotRecorded(entry.audit_id, self._outbox.trouble, maybe_recorded=True)
+        self._retries.forget(event)
         failure = done.result()
         if failure is not None:
             raise failure
@@ -137,7 +142,8 @@ class AuditPublisher(Recording):
         why not. A SIGKILL loses what is in the buffer.
         """
         taken = self._rides.take_for(event, time.monotonic())
-        return self._submit(event, taken, on_settled or self._report).audit_id
+        entry = self._submit(event, new_event_id(), taken, on_settled or self._report)
+        return entry.audit_id
 
     async def room(self) -> None:
         """Wait until the buffer is at most half full: for who would flood it otherwise."""
@@ -153,22 +159,23 @@ class AuditPublisher(Recording):
         self._ended = True
         if self._telemetry:
             self._heartbeat()
-        if self._tasks:
-            await self._outbox.close(self._close_seconds)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
-        left = self._outbox.fail_rest()
+        if self._telling is not None:
+            self._telling.cancel()
+        left = await self._outbox.finish(self._close_seconds)
         self._metrics.unregister()
         return left
 
     def _submit(
-        self, event: GatewayAuditEvent, taken: Telemetry | None, on_settled: OnSettled
+        self,
+        event: GatewayAuditEvent,
+        fallback_id: UUID,
+        taken: Telemetry | None,
+        on_settled: OnSettled,
     ) -> Entry:
         try:
             self._check_process()
             telemetry = None if taken is None else self._telemetry_json(taken)
-            sealed = seal(event, telemetry, time.time_ns() // 1_000_000, self._limits)
+            sealed = seal(event, fallback_id, telemetry, time.time_ns() // 1_000_000, self._limits)
             settled = partial(self._settled, on_settled, taken, time.perf_counter())
             entry = Entry(sealed.audit_id, sealed.key, sealed.value, settled)
             self._outbox.put(entry)
@@ -214,7 +221,7 @@ class AuditPublisher(Recording):
         taken = self._rides.take_alone(time.monotonic())
         event = heartbeat(self._instance)
         try:
-            self._submit(event, taken, _ignore)
+            self._submit(event, new_event_id(), taken, _ignore)
         except NotRecorded as exc:  # the deltas are back, and leave with the next one
             _log.warning("telemetry waits: %s", exc.why)
 
@@ -225,13 +232,6 @@ class AuditPublisher(Recording):
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise PublisherForked
-
-    def _stopped(self, sending: "asyncio.Task[None]") -> None:
-        """Refuse from now on when the sending task died: nobody may wait for it in vain."""
-        if not sending.cancelled() and (exc := sending.exception()) is not None:
-            _log.critical("the audit publisher failed", exc_info=exc)
-            self._outbox.stop("the publisher has failed, see its log: restart this process")
-            self._outbox.fail_rest()
 
 
 def _ignore(failure: NotRecorded | None) -> None:

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Outbox:
     """Takes entries up to its bounds and settles each of them once.
 
-    `run` is the task that sends; everything else is called on the same event loop.
+    For one event loop, between `start` and `finish`. A broker that is away is tried for ever.
     """
 
     def __init__(
@@ -46,9 +46,31 @@ class Outbox:
         self._changed = asyncio.Event()
         self._closed: str | None = None
         self._backoff = _FIRST_BACKOFF_SECONDS
+        self._sending: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def start(self) -> None:
+        """Begin to connect and to send, in the background."""
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="audit-outbox")
+            self._sending.add_done_callback(self._ended)
+
+    async def finish(self, seconds: float) -> int:
+        """Take nothing more, let the rest arrive for so long at most; return how many did not.
+
+        Those are settled as not recorded. It ends in time also when the broker is dead.
+        """
+        self._closed = "the publisher is closed"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._entries and self._sending is not None:
+                    await self._change()
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
+        return self._fail_rest()
 
     def put(self, entry: Entry) -> None:
         """Take an entry, or refuse it at once: `BufferFull`, or `NotRecorded` after `close`."""
@@ -77,27 +99,7 @@ class Outbox:
         while 2 * len(self._entries) > self.max_events or 2 * self._bytes > self.max_bytes:
             await self._change()
 
-    def stop(self, why: str) -> None:
-        """Take nothing more."""
-        self._closed = why
-
-    async def close(self, seconds: float) -> None:
-        """Take nothing more; wait so long, at most, for what was taken to be settled."""
-        self.stop("the publisher is closed")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._entries:
-                    await self._change()
-
-    def fail_rest(self) -> int:
-        """Settle what is left as not recorded, once nothing sends any more; return how many."""
-        rest = list(self._entries)
-        for entry in rest:
-            self._fail(entry, self.trouble)
-        return len(rest)
-
-    async def run(self) -> None:
-        """Send until cancelled; a broker that is away is tried again for ever."""
+    async def _send(self) -> None:
         async with asyncio.TaskGroup() as retiring:
             while True:
                 producer = await self._opened()
@@ -112,6 +114,19 @@ class Outbox:
                     self._reclaim(session)
                 retiring.create_task(self._retire(session), name="audit-retire-producer")
                 await self._pause()
+
+    def _ended(self, sending: "asyncio.Task[None]") -> None:
+        """Refuse from now on when the sending task died: nobody may wait for it in vain."""
+        if not sending.cancelled() and (exc := sending.exception()) is not None:
+            _log.critical("publishing audit events failed", exc_info=exc)
+            self._closed = "the publisher has failed, see its log: restart this process"
+            self._fail_rest()
+
+    def _fail_rest(self) -> int:
+        rest = list(self._entries)
+        for entry in rest:
+            self._fail(entry, self.trouble)
+        return len(rest)
 
     async def _opened(self) -> Producer:
         while True:

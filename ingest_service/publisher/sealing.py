@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import structs
+
 from ingest_service.events.audit_event import GatewayAuditEvent
 from ingest_service.events.decode import CONTRACT, decode
-from ingest_service.events.identity import new_event_id
 from ingest_service.events.record import Limits, Row, StoredRecord
 from ingest_service.events.rejection import Rejection
 from ingest_service.events.v1.bounds import MAX_NAME_CHARACTERS, TELEMETRY
@@ -25,13 +26,21 @@ class Sealed(NamedTuple):
 
 
 def seal(
-    event: GatewayAuditEvent, telemetry: Mapping[str, Any] | None, now_ms: int, limits: Limits
+    event: GatewayAuditEvent,
+    fallback_id: UUID,
+    telemetry: Mapping[str, Any] | None,
+    now_ms: int,
+    limits: Limits,
 ) -> Sealed:
     """Return the event's record; raise `ValueError` when the caller broke the contract.
 
+    `fallback_id` is for an event that has no id, or none that is a UUID.
+
     That can only be `event_type`, `decision` or `timestamp`: everything else is mended.
     """
-    audit_id = _audit_id(event)
+    if event.id is None:
+        event = structs.replace(event, id=fallback_id)
+    audit_id = _audit_id(event, fallback_id)
     if telemetry is None and is_ordinary(event.metadata):
         with suppress(Exception):  # what msgspec cannot encode, trimming can
             value = encode(event)
@@ -53,13 +62,11 @@ def _key(row: Row) -> bytes:
     return (row.gateway_request_id or row.id).encode()
 
 
-def _audit_id(event: GatewayAuditEvent) -> str:
-    if type(event.id) is UUID:
-        return str(event.id)
+def _audit_id(event: GatewayAuditEvent, fallback_id: UUID) -> str:
     try:
-        return str(UUID(str(event.id)))
-    except Exception:  # noqa: BLE001 - no UUID: whatever it is, the event gets an id
-        return str(new_event_id())
+        return str(event.id if type(event.id) is UUID else UUID(str(event.id)))
+    except Exception:  # noqa: BLE001 - whatever it is, the event is recorded
+        return str(fallback_id)
 
 
 def heartbeat(instance: str) -> GatewayAuditEvent:

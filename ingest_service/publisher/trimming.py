@@ -58,7 +58,7 @@ def trim(
 
 def _mend(fields: dict[str, Any], audit_id: str, notes: list[Note]) -> None:
     """Give each free field the type that the contract asks for."""
-    if str(fields["id"]).lower() != audit_id:
+    if fields["id"] not in (audit_id, audit_id.upper()):
         notes.append(note(("id",), "bad_id", fields["id"]))
         fields["id"] = audit_id
     for name in _NAMES:
