@@ -25,7 +25,9 @@ _FOR_AN_OPERATOR: tuple[_Words, ...] = (
     ),
     (
         ssl.SSLError,
-        lambda exc: f"TLS fails ({exc.reason}): check INGEST_KAFKA__SECURITY_PROTOCOL",
+        lambda exc: (
+            f"TLS fails ({getattr(exc, 'reason', None)}): check INGEST_KAFKA__SECURITY_PROTOCOL"
+        ),
     ),
     (
         (errors.AuthenticationFailedError, errors.SaslAuthenticationFailed),
@@ -36,10 +38,10 @@ _FOR_AN_OPERATOR: tuple[_Words, ...] = (
         lambda _: "it does not offer this INGEST_KAFKA__SASL_MECHANISM",
     ),
     (errors.IllegalSaslStateError, lambda _: "it does not want SASL on this port"),
-    (gaierror, lambda _: "this name cannot be resolved"),
     (ValueError, lambda _: "not an address: write host:port"),
 )
 _PASSING: tuple[_Words, ...] = (
+    (gaierror, lambda _: "this name cannot be resolved"),
     (ConnectionRefusedError, lambda _: "connection refused: nothing listens there"),
     (TimeoutError, lambda _: f"no answer within {ATTEMPT_SECONDS} s"),
     (
