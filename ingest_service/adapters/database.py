@@ -2,9 +2,8 @@
 
 import asyncio
 import datetime as dt
-import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import asyncpg
@@ -12,42 +11,41 @@ import structlog
 
 from ingest_service.adapters import statements
 from ingest_service.adapters.database_errors import Step, translated
-from ingest_service.errors import DatabaseUnavailableError, RowRefusedError, SetupError
+from ingest_service.adapters.writer_session import close_writer_session, open_writer_session
+from ingest_service.errors import (
+    DatabaseUnavailableError,
+    PartitionFault,
+    RowRefusedError,
+    SetupError,
+)
 from ingest_service.events.record import Row
 from ingest_service.ledger import Entry, Head, Stream
-from ingest_service.originals import unpack_originals
+from ingest_service.originals import OriginalsUnreadableError, unpack_originals
 from ingest_service.shapes import Conflict, QuarantineRow
 
 ADVISORY_CLASS = 1_096_107_337
 """The first key of every stream's advisory lock; the second is the stream's id."""
 
-_CONNECT_SECONDS = 10
 _TAKEOVER_SECONDS = 5.0
 _LOCK_POLL_SECONDS = 0.05
+_ROLLBACK_SECONDS = 10
+_ANSWER_SECONDS = 30
 _ATTEMPT_SECONDS = 60
-_POSTGRES_EPOCH_US = 946_684_800_000_000
-
-_SERVER_SETTINGS = {
-    "application_name": "ingest-service persist",
-    "TimeZone": "UTC",
-    # A cut-off worker must not hold its locks for the kernel's two hours.
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-    "idle_in_transaction_session_timeout": "15000",
-    "lock_timeout": "20000",
-}
 
 _log = structlog.get_logger(__name__)
 
 
 class WriterConnection:
-    """Implements `persist.ports.Database` on one connection, opened again when it broke."""
+    """Implements `persist.ports.Database` on one connection, opened again when it broke.
 
-    def __init__(self, dsn: str) -> None:
+    A lock that somebody holds for `takeover_seconds` is taken by ending its holder.
+    """
+
+    def __init__(self, dsn: str, takeover_seconds: float = _TAKEOVER_SECONDS) -> None:
         self._dsn = dsn
+        self._takeover_seconds = takeover_seconds
         self._connection: asyncpg.Connection | None = None
+        self._in_transaction = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,40 +53,39 @@ class WriterConnection:
     async def __aexit__(self, *exc: object) -> None:
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-                await connection.close(timeout=2)
+            await close_writer_session(connection)
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            with translated(Step.CONNECT):
-                self._connection = await asyncpg.connect(
-                    self._dsn, timeout=_CONNECT_SECONDS, server_settings=_SERVER_SETTINGS
-                )
-                await _prepare(self._connection)
-            await self._refuse_half_setup(self._connection)
-            with translated():
-                await self._connection.execute(statements.MAKE_STAGE)
+            if self._in_transaction:
+                # A new connection would write on outside the transaction and without its locks:
+                # a frozen worker, ended by the next owner and then awake again, did.
+                raise DatabaseUnavailableError("the connection was lost inside a transaction")
+            self._connection = await open_writer_session(self._dsn)
         return self._connection
-
-    async def _refuse_half_setup(self, connection: asyncpg.Connection) -> None:
-        with translated():
-            tables = await connection.fetch(statements.MISSING_SETUP)
-        missing = [table["name"] for table in tables if table["missing"]]
-        if missing:
-            raise SetupError(
-                f"the database has no {', '.join(missing)}: run `ingest-service migrate`"
-            )
-        denied = [table["name"] for table in tables if not table["allowed"]]
-        if denied:
-            raise SetupError(
-                f"this role may not read and insert {', '.join(denied)}: as the owner, run "
-                "`grant gateway_audit_writer to` the role of INGEST_DATABASE__DSN"
-            )
 
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+    @asynccontextmanager
+    async def _asking(self, step: Step = Step.OTHER) -> AsyncIterator[asyncpg.Connection]:
+        """Yield the connection for one call; drop it when it is broken or does not answer."""
+        seconds = None if self._in_transaction else _ANSWER_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connected()
+                with translated(step):
+                    yield connection
+        except TimeoutError as exc:
+            self._drop()
+            raise DatabaseUnavailableError(
+                f"the database did not answer in {_ANSWER_SECONDS} s"
+            ) from exc
+        except (asyncio.CancelledError, DatabaseUnavailableError):
+            self._drop()
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -97,6 +94,7 @@ class WriterConnection:
         An answer that never comes to COMMIT leaves open what happened: the caller reads the heads.
         """
         connection = await self._connected()
+        self._in_transaction = True
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
                 with translated():
@@ -115,32 +113,33 @@ class WriterConnection:
         except BaseException:
             await self._roll_back(connection)
             raise
+        finally:
+            self._in_transaction = False
 
     async def _roll_back(self, connection: asyncpg.Connection) -> None:
         try:
-            await connection.execute("rollback", timeout=_CONNECT_SECONDS)
+            await connection.execute("rollback", timeout=_ROLLBACK_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             self._drop()
 
     async def lock(self, stream_ids: Sequence[int]) -> None:
         """Own these streams until the transaction ends; end whoever holds one for too long."""
-        connection = await self._connected()
         clock = asyncio.get_running_loop().time
-        wanted, deadline = sorted(stream_ids), clock() + _TAKEOVER_SECONDS
+        wanted, deadline = sorted(stream_ids), clock() + self._takeover_seconds
         while True:
-            with translated():
+            async with self._asking() as connection:
                 held = await connection.fetch(statements.TRY_LOCKS, ADVISORY_CLASS, wanted)
             wanted = [row["id"] for row in held]
             if not wanted:
                 return
             if clock() > deadline:
-                await self._end_holders(connection, wanted)
-                deadline = clock() + _TAKEOVER_SECONDS
+                await self._end_holders(wanted)
+                deadline = clock() + self._takeover_seconds
             await asyncio.sleep(_LOCK_POLL_SECONDS)
 
-    async def _end_holders(self, connection: asyncpg.Connection, stream_ids: list[int]) -> None:
+    async def _end_holders(self, stream_ids: list[int]) -> None:
         try:
-            with translated():
+            async with self._asking() as connection:
                 ended = await connection.fetch(statements.END_HOLDERS, ADVISORY_CLASS, stream_ids)
         except SetupError as exc:
             raise DatabaseUnavailableError(
@@ -152,8 +151,7 @@ class WriterConnection:
 
     async def heads(self, stream_ids: Sequence[int]) -> dict[int, Head]:
         """Return the last entry of each stream that has one."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             rows = await connection.fetch(statements.HEADS, list(stream_ids))
         return {row["id"]: Head(*tuple(row)[1:]) for row in rows}
 
@@ -162,17 +160,15 @@ class WriterConnection:
         await self._copy("gateway_audit_events", rows)
 
     async def _copy(self, table: str, rows: Iterable[tuple[int, Sequence[Row]]]) -> None:
-        connection = await self._connected()
-        with translated(Step.ROWS):
+        async with self._asking(Step.ROWS) as connection:
             await connection.copy_records_to_table(
                 table, columns=statements.EVENT_COLUMNS, records=_with_stream(rows)
             )
 
     async def stage_rows(self, rows: Iterable[tuple[int, Sequence[Row]]]) -> list[Conflict]:
         """COPY beside the table, insert what is free, and say what took the other keys."""
-        connection = await self._connected()
         await self._copy("staged_events", rows)
-        with translated(Step.ROWS):
+        async with self._asking(Step.ROWS) as connection:
             await connection.execute(statements.INSERT_STAGED)
             found = await connection.fetch(statements.STAGED_CONFLICTS)
         return [
@@ -198,58 +194,60 @@ class WriterConnection:
 
     async def add_originals(self, originals: Sequence[tuple[int, int, bytes]]) -> None:
         """Keep packed records by stream and sequence."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             await connection.executemany(statements.ADD_ORIGINALS, originals)
 
     async def add_quarantine(self, rows: Sequence[QuarantineRow]) -> None:
         """Keep records that could be no row."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             await connection.copy_records_to_table(
                 "gateway_audit_quarantine", columns=statements.QUARANTINE_COLUMNS, records=rows
             )
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Append entries: the foreign key refuses one that does not continue its head."""
-        connection = await self._connected()
-        with translated(Step.LEDGER):
-            await connection.executemany(
-                statements.APPEND,
-                [entry._replace(limits=entry.limits.encode()) for entry in entries],  # type: ignore[arg-type] - jsonb goes as bytes
-            )
+        async with self._asking(Step.LEDGER) as connection:
+            await connection.executemany(statements.APPEND, [_columns(entry) for entry in entries])
 
     async def make_partitions(self, days: Sequence[dt.date]) -> None:
         """Have partitions made by the owner's function, in a transaction of its own."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             await connection.execute(statements.MAKE_PARTITIONS, list(days))
 
     async def stream(self, topic: str, partition: int) -> Stream:
         """Return the stream of the newest epoch; open the first one if there is none."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             found = await connection.fetchrow(statements.NEWEST_STREAM, topic, partition)
             if found is None:
                 await connection.execute(statements.OPEN_FIRST_EPOCH, topic, partition)
                 found = await connection.fetchrow(statements.NEWEST_STREAM, topic, partition)
+        assert found is not None
         return Stream(*found)
 
     async def last_frame(self, stream: Stream, head: Head) -> bytes | None:
-        """Return the frame of the record before the head's offset, if it was kept."""
-        connection = await self._connected()
-        with translated():
+        """Return the frame of the record before the head's offset, if it was kept.
+
+        Raises `PartitionFault` when what was kept is damaged.
+        """
+        async with self._asking() as connection:
             packed = await connection.fetchval(
                 statements.LAST_ORIGINALS, stream.id, head.next_offset
             )
         if packed is None:
             return None
-        return unpack_originals(packed, stream.topic, stream.partition)[-1].frame
+        try:
+            return unpack_originals(packed, stream.topic, stream.partition)[-1].frame
+        except (OriginalsUnreadableError, IndexError) as exc:
+            raise PartitionFault(
+                stream.topic,
+                stream.partition,
+                f"the originals that end before offset {head.next_offset} cannot be read: "
+                "they were changed. `ingest-service verify` says more",
+            ) from exc
 
     async def rejected_in_a_row(self, stream_id: int) -> int:
         """Return how many records the last entries rejected without a row between them."""
-        connection = await self._connected()
-        with translated():
+        async with self._asking() as connection:
             return int(await connection.fetchval(statements.REJECTED_IN_A_ROW, stream_id))
 
 
@@ -257,32 +255,13 @@ class _TakenBack(Exception):  # noqa: N818 - not an error: how a trial transacti
     pass
 
 
+def _columns(entry: Entry) -> tuple[Any, ...]:
+    fields = entry._asdict()
+    return tuple((fields | {"limits": entry.limits.encode()}).values())  # jsonb goes as bytes
+
+
 def _with_stream(rows: Iterable[tuple[int, Sequence[Row]]]) -> Iterator[tuple[Any, ...]]:
     for stream_id, of_stream in rows:
         suffix = (stream_id,)
         for row in of_stream:
             yield row + suffix
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    """Teach the connection our encodings; have the kernel notice a server that went away."""
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda text: b"\x01" + text,
-        decoder=lambda data: data[1:].decode(),
-        format="binary",
-    )
-    # Microseconds since 1970 instead of datetime objects: no object a row, no rounding.
-    await connection.set_type_codec(
-        "timestamptz",
-        schema="pg_catalog",
-        encoder=lambda since_1970: (since_1970 - _POSTGRES_EPOCH_US,),
-        decoder=lambda value: value[0] + _POSTGRES_EPOCH_US,
-        format="tuple",
-    )
-    transport: asyncio.Transport = connection._transport  # noqa: SLF001 - no public way to it
-    peer = transport.get_extra_info("socket")
-    if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)

@@ -39,6 +39,7 @@ _REFUSED_LOGIN = {
     "28P01": "the database refuses this password: check INGEST_DATABASE__DSN",
     "3D000": "there is no such database: create it, or check INGEST_DATABASE__DSN",
 }
+_NOT_ENCODED = "the driver cannot encode a row"
 _NOT_SET_UP = ("42P01", "42703", "42883", "3F000")
 
 
@@ -54,10 +55,15 @@ def translated(step: Step = Step.OTHER) -> Iterator[None]:
         raise meaning from exc
     except (asyncpg.InterfaceError, OSError, TimeoutError) as exc:
         if isinstance(exc, ValueError):  # asyncpg could not encode an argument: as 22xxx
-            raise RowRefusedError("the driver cannot encode a row") from exc
+            raise RowRefusedError(_NOT_ENCODED) from None
         raise DatabaseUnavailableError(
             f"the database cannot be reached ({type(exc).__name__})"
         ) from exc
+    except (ValueError, TypeError, OverflowError):
+        if step is not Step.ROWS:
+            raise
+        # COPY lets its encoders' errors out as they are. Their text repeats the value.
+        raise RowRefusedError(_NOT_ENCODED) from None
 
 
 def reaction(sqlstate: str, step: Step, message: str = "") -> IngestError | None:
