@@ -1,15 +1,23 @@
 """The partitions that one writer pulls for: opened at the durable offset, stopped one by one."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 import structlog
 
-from ingest_service.errors import BrokerUnavailableError, DatabaseUnavailableError
+from ingest_service.errors import (
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+    OwnershipLostError,
+    PartitionFault,
+    SetupError,
+)
 from ingest_service.events.decode import Decode
 from ingest_service.ledger import Head, Rules, Stream, start_entry
 from ingest_service.persist.batching import BatchLimits
+from ingest_service.persist.delivery import MAY_NOT_APPEND
 from ingest_service.persist.partition import Partition, where_to_begin
 from ingest_service.persist.ports import Database, Observer, Source
 from ingest_service.persist.retry import backoff_seconds
@@ -57,6 +65,11 @@ class Assignment:
         return self._epoch == self._source.epoch
 
     @property
+    def share(self) -> Sequence[int]:
+        """This writer's partitions of what is assigned now, whether or not it follows yet."""
+        return self._source.assigned[self._share]
+
+    @property
     def has_due(self) -> bool:
         """Whether a partition waits to be opened now."""
         now = _now()
@@ -65,7 +78,7 @@ class Assignment:
     def follow(self) -> None:
         """Take over this writer's share of what is assigned now; nothing of it is open yet."""
         self._epoch = self._source.epoch
-        mine = self._source.assigned[self._share]
+        mine = self.share
         for number in self.partitions.keys() - set(mine):
             self._duty.observer.forget_partition(self._source.topic, number)
         self.partitions = {number: Partition(self._source.topic, number) for number in mine}
@@ -78,6 +91,8 @@ class Assignment:
             for partition in due:
                 await self._open(partition)
             self._failures = 0
+        except PartitionFault as fault:
+            self.stop(self.partitions[fault.partition], str(fault))
         except (DatabaseUnavailableError, BrokerUnavailableError) as exc:
             self._failures += 1
             retry_at = _now() + backoff_seconds(self._failures, self._duty.rng)
@@ -107,8 +122,15 @@ class Assignment:
         if head is not None:
             return head
         entry = start_entry(stream, bounds.start, self._duty.rules)
-        async with self._database.transaction():
-            await self._database.append([entry])
+        try:
+            async with self._database.transaction():
+                await self._database.append([entry])
+        except OwnershipLostError:
+            # While a group forms, two workers can begin the same stream: the other one was first.
+            head = (await self._database.heads([stream.id])).get(stream.id)
+            if head is None:
+                raise SetupError(MAY_NOT_APPEND) from None
+            return head
         return entry.head
 
     def stop(self, partition: Partition, why: str) -> None:
@@ -150,6 +172,17 @@ class Assignment:
             "(0: none) to go on",
         )
         return True
+
+    def pause(self) -> None:
+        """Let nothing come, as long as no rebalance made these partitions somebody else's."""
+        if self.is_current:
+            self._source.pause(self.partitions)
+
+    def resume(self) -> None:
+        """Go on where each open partition stands; what came meanwhile was dropped."""
+        if self.is_current:
+            self.rewind()
+            self._source.resume([n for n, each in self.partitions.items() if each.is_open])
 
     def rewind(self) -> None:
         """Seek this writer's own partitions to where they stand.

@@ -25,7 +25,13 @@ from ingest_service.persist.segment import Finding, Segment
 from ingest_service.persist.transaction import write
 
 _US_PER_DAY = 86_400_000_000
+_MOST_DAYS = 400  # that the database's function takes in one call
 _NOBODY_MOVED = 3
+
+MAY_NOT_APPEND = (
+    "the ledger refuses new entries although nobody moved its head: this role may not append "
+    "`start` and `records` (row-level security); grant it gateway_audit_writer"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -64,15 +70,7 @@ async def deliver(
     attempts = _Attempts(segments)
     while attempts.pending:
         try:
-            outcome = await write(
-                database, attempts.pending, staged=attempts.staged, attempted=attempts.attempted
-            )
-        except RowKeyTakenError:
-            attempts.staged = True
-        except PartitionMissingError:
-            await _make_partitions(database, attempts.pending)
-        except RowRefusedError:
-            await _isolate(database, attempts.pending)
+            await _try(database, attempts)
         except OwnershipLostError:
             _count_fence(attempts, observer)
         except DatabaseUnavailableError as exc:
@@ -80,35 +78,54 @@ async def deliver(
             observer.database_unavailable(str(exc))
             observer.write_error("unavailable")
             await asyncio.sleep(backoff_seconds(attempts.unavailable, rng))
-        else:
-            attempts.committed += outcome.committed
-            attempts.lost += outcome.moved
-            attempts.pending = []
     observer.database_available(clock() - began)
     for _ in attempts.lost:
         observer.fenced()
     return Delivery(attempts.committed, attempts.lost, clock() - began)
 
 
+async def _try(database: Database, attempts: _Attempts) -> None:
+    """Write once; what turns out to be in the way is put right for the next try."""
+    try:
+        outcome = await write(
+            database, attempts.pending, staged=attempts.staged, attempted=attempts.attempted
+        )
+    except RowKeyTakenError:
+        attempts.staged = True
+    except PartitionMissingError:
+        await _make_partitions(database, attempts.pending)
+    except RowRefusedError:
+        # The trial needs the partitions that the write did not get to.
+        await _make_partitions(database, attempts.pending)
+        if not await _isolate(database, attempts.pending):
+            if attempts.staged:
+                raise
+            attempts.staged = True  # the way of the trial, which refused nothing
+    else:
+        attempts.committed += outcome.committed
+        attempts.lost += outcome.moved
+        attempts.pending = []
+
+
 def _count_fence(attempts: _Attempts, observer: Observer) -> None:
     observer.write_error("fenced")
     attempts.fenced += 1
     if attempts.fenced > _NOBODY_MOVED:
-        raise SetupError(
-            "the ledger refuses new entries although nobody moved its head: this role may not "
-            "append `records` (row-level security); grant it gateway_audit_writer"
-        )
+        raise SetupError(MAY_NOT_APPEND)
 
 
 async def _make_partitions(database: Database, segments: Sequence[Segment]) -> None:
     epoch = dt.date(1970, 1, 1)
-    days = {row.timestamp_us // _US_PER_DAY for segment in segments for row in segment.rows}
+    days = sorted({row.timestamp_us // _US_PER_DAY for segment in segments for row in segment.rows})
     _log.info("having partitions made", days=len(days))
-    await database.make_partitions([epoch + dt.timedelta(days=day) for day in sorted(days)])
+    for n in range(0, len(days), _MOST_DAYS):
+        wanted = [epoch + dt.timedelta(days=day) for day in days[n : n + _MOST_DAYS]]
+        await database.make_partitions(wanted)
 
 
-async def _isolate(database: Database, segments: Sequence[Segment]) -> None:
+async def _isolate(database: Database, segments: Sequence[Segment]) -> bool:
     """Quarantine what the database refuses. The decoder should have: this is a bug of ours."""
+    found = False
     for segment in segments:
         refused = await _refused(database, segment.stream.id, segment.rows)
         if not refused:
@@ -125,6 +142,8 @@ async def _isolate(database: Database, segments: Sequence[Segment]) -> None:
             "the database refuses this event: a bug of the service, not of the publisher",
         )
         segment.overrule({row.kafka_offset: finding for row in refused})
+        found = True
+    return found
 
 
 async def _refused(database: Database, stream_id: int, rows: Sequence[Row]) -> list[Row]:

@@ -70,13 +70,15 @@ class Writer:
         """Pull and prepare until the batch is worth writing and the one before is written."""
         while self._own.is_current and not self._own.has_due and not self._duty.stopping.is_set():
             gathered = self._gathered()
+            full = batching.is_full(gathered, self._duty.limits)
+            if self._writing is not None and (full or self._writing.done()):
+                # Told at once: on a quiet topic the next batch may be hours away.
+                await self._finish_write()
+                continue
             linger = batching.seconds_to_linger(gathered, self._duty.limits, _now())
-            if gathered.records and linger == 0 and not self._is_writing():
+            if gathered.records and linger == 0 and self._writing is None:
                 return
-            if batching.is_full(gathered, self._duty.limits):
-                await self._wait_for_room()
-            else:
-                await self._pull(gathered, min(linger or _POLL_SECONDS, _POLL_SECONDS))
+            await self._pull(gathered, min(linger or _POLL_SECONDS, _POLL_SECONDS))
             self._duty.observer.beat(self.name)
 
     def _gathered(self) -> Gathered:
@@ -117,26 +119,7 @@ class Writer:
         if partition.is_open and not partition.take(records, self._duty.decode):
             self._source.seek(number, partition.position)
 
-    async def _wait_for_room(self) -> None:
-        """Wait for the batch before; when that takes long, go on polling with nothing coming."""
-        if self._writing is None:
-            return
-        await asyncio.wait({self._writing}, timeout=_BUSY_SECONDS)
-        if self._writing.done():
-            return
-        own = tuple(self._own.partitions)
-        self._source.pause(own)
-        while self._is_writing() and self._own.is_current and not self._duty.stopping.is_set():
-            await self._source.fetch(own, 1, _POLL_SECONDS)
-            self._duty.observer.beat(self.name)
-        if self._own.is_current:
-            self._own.rewind()
-            self._source.resume([n for n, each in self._own.partitions.items() if each.is_open])
-
     # --- writing ---------------------------------------------------------------------------------
-
-    def _is_writing(self) -> bool:
-        return self._writing is not None and not self._writing.done()
 
     def _begin_write(self) -> None:
         """Hand over what has gathered, unless a rebalance made it void."""
@@ -153,6 +136,7 @@ class Writer:
         """Wait for the batch before; count it, or go back to where the ledger says."""
         if self._writing is None:
             return
+        await self._wait_for(self._writing)
         delivery = await self._writing
         self._writing = None
         self._tell([segment for segment, _ in delivery.committed], delivery.seconds)
@@ -164,6 +148,28 @@ class Writer:
                 partition=segment.stream.partition,
             )
             self._own.reopen(segment.stream.partition)
+
+    async def _wait_for(self, writing: asyncio.Task[Delivery]) -> None:
+        """Wait until it is done; when that takes long, go on polling with nothing coming."""
+        await asyncio.wait({writing}, timeout=_BUSY_SECONDS)
+        if writing.done():
+            return
+        self._own.pause()
+        while not writing.done():
+            await self._poll()
+            self._duty.observer.beat(self.name)
+        self._own.resume()
+
+    async def _poll(self) -> None:
+        """Keep the membership. After a rebalance all is paused, and old partitions are taboo."""
+        own = self._own.share
+        if not own:
+            await self._source.stand_by(_POLL_SECONDS)
+            return
+        try:
+            await self._source.fetch(own, 1, _POLL_SECONDS)
+        except (PartitionFault, BrokerUnavailableError):  # met again when there is work to do
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _tell(self, committed: Sequence[Segment], seconds: float) -> None:
         """Tell the metrics, only now that it is durable."""
