@@ -29,9 +29,15 @@ COMMANDS = {
         "migrate", "migrate", "Create or upgrade the tables, roles and views in the database."
     ),
     "persist": Command(
-        "persist", "persist", "Write audit events from Kafka to the database, exactly once."
+        "persist",
+        "persist",
+        "Write audit events from Kafka to the database, exactly once, until told to stop.",
     ),
-    "publish": Command("publish", "publish", "Publish audit events: JSON lines, or made-up ones."),
+    "publish": Command(
+        "publish",
+        "publish",
+        "Publish audit events: JSON lines, each sent as it is when it would become a row.",
+    ),
     "check": Command(
         "check", "check", "Look whether everything is there, reachable, allowed and set up right."
     ),
