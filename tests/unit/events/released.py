@@ -37,13 +37,13 @@ def verdict_on(record: StoredRecord, limits: Limits) -> dict[str, Any]:
 def extend(corpus: Path) -> None:
     """Append the verdict on each value that standard input gives."""
     limits = Limits()
-    offset = len(corpus.read_text("utf-8").splitlines())
+    known = len(corpus.read_text("utf-8").splitlines())
     with corpus.open("a", encoding="utf-8") as lines:
-        for offset, value in enumerate(map(json.loads, sys.stdin), offset):
+        for place, value in enumerate(map(json.loads, sys.stdin), known):
             kept = {
                 "topic": "gateway.audit.events",
                 "partition": 3,
-                "offset": offset,
+                "offset": place,
                 "timestamp": 1_700_000_000_500,
                 "value": value,
             }
