@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,9 +118,10 @@ def _open_the_way(state: State, account: Account | None) -> None:
     closed = sorted(path for path in passed if not path.stat().st_mode & 0o001)
     for path in closed:
         path.chmod(path.stat().st_mode | 0o001)
-    if closed:
-        names = ", ".join(str(path) for path in closed)
-        print(f"PostgreSQL refuses to run as root; chmod o+x so that it can: {names}")
+    foreign = [str(path) for path in closed if not path.is_relative_to(state.root)]
+    if foreign:
+        why = "PostgreSQL refuses to run as root; chmod o+x so that it can"
+        print(f"{why}: {', '.join(foreign)}", file=sys.stderr)
     libraries = wheel.with_name(f"{wheel.name}.libs")
     for path in (*wheel.rglob("*"), wheel, *libraries.rglob("*"), libraries):
         mode = path.stat().st_mode
