@@ -78,10 +78,11 @@ async def _create(
                 kafka.dead_letter_topic, brokers, partitions=partitions, replication=replication
             ),
         ]
-        return await _made_or_compared(admin, wanted)
+        return await made_or_compared(admin, wanted)
 
 
-async def _made_or_compared(admin: KafkaAdmin, wanted: Sequence[NewTopic]) -> list[Finding]:
+async def made_or_compared(admin: KafkaAdmin, wanted: Sequence[NewTopic]) -> list[Finding]:
+    """Make what is not there, and compare what is; nothing that exists is changed."""
     before = await admin.describe([topic.name for topic in wanted])
     missing = [topic for topic in wanted if topic.name not in before]
     overtaken = await admin.create(missing) if missing else set()
