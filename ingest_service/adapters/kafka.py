@@ -4,17 +4,20 @@
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
 import aiokafka
+import cramjam
 import structlog
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.structs import TopicPartition
 
 from ingest_service.adapters.kafka_options import client_options
+from ingest_service.adapters.kafka_tolerant import fetch_tolerantly
 from ingest_service.errors import BrokerUnavailableError, PartitionFault, SetupError
 from ingest_service.events.record import Record
 from ingest_service.settings import KafkaSettings
@@ -25,7 +28,11 @@ _START_SECONDS = 30
 _ASK_SECONDS = 10
 _COMMIT_SECONDS = 5
 _STOP_SECONDS = 10
+_APART_SECONDS = 0.5
 _SESSION_MS = 10_000
+
+_DAMAGED = (kafka_errors.CorruptRecordException, cramjam.DecompressionError)
+"""A batch that fails its checksum, or cannot be decompressed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +45,8 @@ class AuditConsumer:
         self.epoch = 0
         self.assigned: tuple[int, ...] = ()
         self.joined = False
+        self._next: dict[int, int] = {}
+        self._damaged: Counter[int] = Counter()
         self._listener = _Listener(self)
         self._consumer = aiokafka.AIOKafkaConsumer(
             **client_options(kafka),
@@ -101,10 +110,27 @@ class AuditConsumer:
         """Return records by partition. After any exception: seek these partitions."""
         # `getmany()` of nothing would drain everybody's partitions.
         assert partitions
+        self._refuse_damaged()
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
-            fetched = await self._consumer.getmany(
-                *wanted, timeout_ms=int(seconds * 1000), max_records=max_records
+            fetched = await self._getmany(wanted, max_records, seconds)
+        except (UnicodeDecodeError, *_DAMAGED):
+            # What was drained of the others before is lost to us: each is read again, alone.
+            fetched = await self._fetch_apart(wanted, max_records)
+        for position, records in fetched.items():
+            self._check_clock(position, records)
+            if records:
+                self._next[position.partition] = records[-1].offset + 1
+        return {position.partition: records for position, records in fetched.items()}
+
+    async def _getmany(
+        self, wanted: Sequence[TopicPartition], max_records: int, seconds: float
+    ) -> dict[TopicPartition, Any]:
+        try:
+            return dict(
+                await self._consumer.getmany(
+                    *wanted, timeout_ms=int(seconds * 1000), max_records=max_records
+                )
             )
         except kafka_errors.OffsetOutOfRangeError as exc:
             raise PartitionFault(
@@ -112,17 +138,62 @@ class AuditConsumer:
                 min(position.partition for position in exc.args[0]),
                 "its next offset is outside of what the log holds",
             ) from exc
+        except _DAMAGED:
+            raise
         except kafka_errors.KafkaError as exc:
             raise BrokerUnavailableError(f"fetching failed ({type(exc).__name__})") from exc
-        for position, records in fetched.items():
-            if any(record.timestamp_type != _LOG_APPEND_TIME for record in records):
+
+    async def _fetch_apart(
+        self, wanted: Sequence[TopicPartition], max_records: int
+    ) -> dict[TopicPartition, Any]:
+        """Find the partition that cannot be read, and read it tolerantly; the others go on."""
+        fetched: dict[TopicPartition, Any] = {}
+        for position in wanted:
+            if position.partition not in self._next or position in self._consumer.paused():
+                continue
+            self.seek(position.partition, self._next[position.partition])
+            try:
+                fetched |= await self._getmany([position], max_records, _APART_SECONDS)
+            except UnicodeDecodeError:
+                fetched[position] = await self._fetch_tolerantly(position)
+            except _DAMAGED:
+                self._damaged[position.partition] += 1
+                self.seek(position.partition, self._next[position.partition])
+            else:
+                self._damaged.pop(position.partition, None)
+        return fetched
+
+    def _refuse_damaged(self) -> None:
+        """Stop a partition whose next batch came damaged twice: once may be the network's doing."""
+        for partition, times in self._damaged.items():
+            if times > 1:
+                del self._damaged[partition]
                 raise PartitionFault(
                     self.topic,
-                    position.partition,
-                    "its records carry the publisher's clock: set "
-                    "message.timestamp.type=LogAppendTime on the topic",
+                    partition,
+                    f"the batch at offset {self._next[partition]} comes damaged: it fails its "
+                    "checksum or cannot be decompressed. See to the broker's disk; it is asked "
+                    "again every 30 s. If it cannot be mended: `ingest-service ledger accept-gap`",
                 )
-        return {position.partition: records for position, records in fetched.items()}
+
+    async def _fetch_tolerantly(self, position: TopicPartition) -> list[Any]:
+        offset = self._next[position.partition]
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                records = await fetch_tolerantly(self._consumer._client, position, offset)  # noqa: SLF001 - aiokafka has no raw fetch
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            raise BrokerUnavailableError(f"fetching failed ({type(exc).__name__})") from exc
+        self.seek(position.partition, records[-1].offset + 1 if records else offset)
+        return records
+
+    def _check_clock(self, position: TopicPartition, records: Sequence[Any]) -> None:
+        if any(record.timestamp_type != _LOG_APPEND_TIME for record in records):
+            raise PartitionFault(
+                self.topic,
+                position.partition,
+                "its records carry the publisher's clock: set "
+                "message.timestamp.type=LogAppendTime on the topic",
+            )
 
     async def stand_by(self, seconds: float) -> None:
         """Keep the membership while a writer has nothing to fetch.
@@ -137,6 +208,7 @@ class AuditConsumer:
 
     def seek(self, partition: int, offset: int) -> None:
         """Read on from this offset, if the partition is still ours."""
+        self._next[partition] = offset
         with suppress(kafka_errors.IllegalStateError):
             self._consumer.seek(TopicPartition(self.topic, partition), offset)
 
@@ -180,7 +252,7 @@ class AuditConsumer:
             _log.debug("kafka commit failed", error=type(exc).__name__)
 
 
-class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] - untyped here
+class _Listener(aiokafka.ConsumerRebalanceListener):
     """Only counts: whoever holds work of an older epoch drops it. No lock, so no deadlock."""
 
     def __init__(self, consumer: AuditConsumer) -> None:
@@ -195,6 +267,10 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] - unt
         partitions = tuple(sorted(each.partition for each in assigned))
         # Nothing is read before the durable offset was looked up.
         self._owner.pause(partitions)
+        for partition in partitions:
+            # Any position: without one each fetch raises that there is none, and a partition that
+            # is stopped before its first seek would hold its neighbours up.
+            self._owner.seek(partition, 0)
         self._owner.epoch += 1
         self._owner.assigned = partitions
         self._owner.joined = True
