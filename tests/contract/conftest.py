@@ -12,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from contract.clusters import Cluster, FakeCluster, KafkaCluster
 from contract.stores import FakeStore, PostgresStore, Store
 from ingest_service.adapters.migrations import migrate
 from servers.databases import fresh_database_apart
@@ -86,3 +87,11 @@ def partitioned_store(request: pytest.FixtureRequest) -> Store:
     if request.param == "fake":
         return FakeStore(partitioned=True)
     return request.getfixturevalue("plain_store")
+
+
+@pytest.fixture(params=["fake", pytest.param("kafka", marks=pytest.mark.kafka)])
+def cluster(request: pytest.FixtureRequest, topic_name: str) -> Cluster:
+    """Return a broker behind the port: the fake, and the real one; the topic is to be made."""
+    if request.param == "fake":
+        return FakeCluster(topic_name)
+    return KafkaCluster(request.getfixturevalue("kafka_bootstrap"), topic_name)
