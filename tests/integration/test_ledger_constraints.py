@@ -73,15 +73,15 @@ async def ledger(database_dsn: str) -> AsyncIterator[tuple[str, int]]:
     yield database_dsn, stream
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
-async def test_forged_append_is_refused(ledger: tuple[str, int], forgery: str):
+async def test_forged_append_is_refused(ledger: tuple[str, int], subtests: pytest.Subtests):
     """An entry that is not the one honest continuation of its stream's head cannot be written."""
     dsn, stream = ledger
-    forged, sqlstate = FORGERIES[forgery]
     async with connected(dsn, WRITER) as writer:
-        with pytest.raises(asyncpg.PostgresError) as refusal:
-            await append(writer, records_entry(stream, 3) | forged)
-    assert refusal.value.sqlstate == sqlstate
+        for forgery, (forged, sqlstate) in FORGERIES.items():
+            with subtests.test(forgery):
+                with pytest.raises(asyncpg.PostgresError) as refusal:
+                    await append(writer, records_entry(stream, 3) | forged)
+                assert refusal.value.sqlstate == sqlstate
 
 
 async def test_honest_append_is_taken(ledger: tuple[str, int]):

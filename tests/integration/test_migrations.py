@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +10,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from ingest_service.adapters import migrations
 from ingest_service.adapters.migrations import Step, migrate
-from ingest_service.cli import migrate as cli
 from ingest_service.errors import DatabaseUnavailableError, SetupError
 from schema import COMPLIANCE, OPERATOR, WRITER, append, blocked_by, connected, entry, open_stream
 
@@ -244,6 +240,21 @@ async def test_wrong_password_is_not_repeated(database_dsn: str):
     assert "hunter2" not in str(failure.value)
 
 
+async def test_server_without_a_free_connection_is_unavailable(database_dsn: str):
+    """A server that is full is a matter of waiting, not of settings."""
+    async with login(database_dsn, "connection limit 0") as dsn:
+        with pytest.raises(DatabaseUnavailableError, match="too many connections"):
+            await migrate(dsn)
+
+
+async def test_old_server_is_refused(database_dsn: str, monkeypatch: pytest.MonkeyPatch):
+    """A server older than what was tried is not left half working."""
+    monkeypatch.setattr(migrations, "OLDEST_SERVER", 99)
+    with pytest.raises(SetupError, match="too old: 99 or newer"):
+        await migrate(database_dsn)
+    assert await catalog(database_dsn) == []
+
+
 async def test_unreachable_server_is_unavailable(unused_tcp_port: int):
     """Nobody listening is a matter of waiting, not of settings."""
     with pytest.raises(DatabaseUnavailableError, match="cannot reach the database"):
@@ -279,43 +290,3 @@ async def test_worker_that_holds_a_table_is_not_waited_for_for_ever(
         await worker.execute("lock table gateway_audit_ledger in row exclusive mode")
         with pytest.raises(SetupError, match="stop the workers"):
             await migrate(database_dsn, DOWN)
-
-
-def run(*arguments: str, dsn: str | None = None):
-    """Run the command as the command line does."""
-    app = typer.Typer()
-    app.command()(cli.migrate)
-    return CliRunner().invoke(app, arguments, env={"INGEST_DATABASE__DSN": dsn})
-
-
-def test_command_says_what_it_did(database_dsn: str):
-    """A person reads the edition and the step; the second time, that there was nothing to do."""
-    first, second = run(dsn=database_dsn), run(dsn=database_dsn)
-    down = run("--down", "base", dsn=database_dsn)
-    assert f"schema base → {HEAD}" in first.output
-    assert "PostgreSQL" in first.output
-    assert f"nothing to do, the schema is at {HEAD}" in second.output
-    assert f"schema {HEAD} → base" in down.output
-
-
-def test_command_reports_as_json(database_dsn: str):
-    """A machine reads the same."""
-    report = json.loads(run("--to", HEAD, "--json", dsn=database_dsn).output)
-    assert report.pop("server").startswith("PostgreSQL ")
-    assert report == {"before": None, "after": HEAD, "changed": True}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [(["--to", "head", "--down", "base"], "exclude each other"), (["--force"], "goes with --down")],
-)
-def test_contradicting_options_are_refused(arguments: list[str], message: str):
-    """What cannot be meant is not guessed at."""
-    result = run(*arguments, dsn="postgresql://nobody@localhost/nowhere")
-    assert isinstance(result.exception, SetupError)
-    assert message in str(result.exception)
-
-
-def test_help_has_an_example():
-    """`--help` shows a command that can be copied."""
-    assert "Example: INGEST_DATABASE__DSN=" in run("--help").output
