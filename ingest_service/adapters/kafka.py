@@ -110,7 +110,7 @@ class AuditConsumer:
         """Return records by partition. After any exception: seek these partitions."""
         # `getmany()` of nothing would drain everybody's partitions.
         assert partitions
-        self._refuse_damaged()
+        self._refuse_damaged(partitions)
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
             fetched = await self._getmany(wanted, max_records, seconds)
@@ -163,10 +163,13 @@ class AuditConsumer:
                 self._damaged.pop(position.partition, None)
         return fetched
 
-    def _refuse_damaged(self) -> None:
-        """Stop a partition whose next batch came damaged twice: once may be the network's doing."""
-        for partition, times in self._damaged.items():
-            if times > 1:
+    def _refuse_damaged(self, partitions: Sequence[int]) -> None:
+        """Stop a partition whose next batch came damaged twice: once may be the network's doing.
+
+        Only one of these: the fault of another writer's partition is not this caller's to stop.
+        """
+        for partition in partitions:
+            if self._damaged[partition] > 1:
                 del self._damaged[partition]
                 raise PartitionFault(
                     self.topic,
