@@ -1,46 +1,27 @@
 """Any Python value, made into what the event contract takes: JSON, bounded, without surprises.
 
 What is JSON already comes back as it is. What is not (cycles, objects, numbers out of range,
-broken text, bottomless nesting) is replaced by a stand-in, and a `Note` says what stood there:
+broken text, bottomless nesting) is replaced by a stand-in, and a note says what stood there:
 an argument that cannot be encoded must not keep a decision out of the audit.
 """
 
-import hashlib
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ingest_service.events.v1.bounds import MAX_DEPTH, MAX_NAME_CHARACTERS, MAX_VALUE_BYTES
+from ingest_service.publisher.notes import Notes
+from ingest_service.publisher.text import as_text, is_text
 
 _MAX_NODES = 250_000  # 1 MiB of JSON holds about twice as many of the smallest values
 _MAX_CHARACTERS = 4 << 20
 _KEPT_CHARACTERS = 256
 _ORDINARY_NODES = 20_000
-_MAX_FINGERPRINTED = 256 << 20
-_MAX_PATH = 512
 _LEAST_FLOAT = 1e-308  # smaller ones print with an exponent that the contract refuses
 _LARGEST_INT = 10**39  # together with its sign, one more digit would be too long
-_ENCODER = msgspec.json.Encoder()
 
-encode = _ENCODER.encode
-
-
-class Note(NamedTuple):
-    """What a stand-in replaced: where, why, and the size and SHA-256 of its JSON encoding.
-
-    `size` and `sha256` are null when the value has no JSON encoding (a cycle, an object).
-    """
-
-    path: str
-    reason: str
-    size: int | None
-    sha256: str | None
-
-
-def note(path: tuple[object, ...], reason: str, value: object) -> Note:
-    """Describe a value that is about to be cut or replaced."""
-    return Note(_pointer(path), reason, *_fingerprint(value))
+encode = msgspec.json.Encoder().encode
 
 
 def stand_in(reason: str, value: object = None) -> str:
@@ -85,7 +66,7 @@ class Plain:
     """
 
     def __init__(self) -> None:
-        self.notes: list[Note] = []
+        self.notes = Notes()
         self._nodes_left = _MAX_NODES
         self._characters_left = _MAX_CHARACTERS
         self._path: list[object] = []
@@ -118,7 +99,7 @@ class Plain:
         if self._characters_left < 0:
             self._characters_left += len(value)
             value = self._replaced(value, name, "too_large", stand_in("too_large", value))
-        if value.isascii() or _is_text(value):
+        if value.isascii() or is_text(value):
             return value
         return self._replaced(value, name, "not_text", as_text(value))
 
@@ -152,7 +133,7 @@ class Plain:
         changed = type(value) is not dict
         for key, item in items:
             name = key if type(key) is str and len(key) <= MAX_NAME_CHARACTERS else self._key(key)
-            if not name.isascii() and not _is_text(name):
+            if not name.isascii() and not is_text(name):
                 name = self._replaced(name, name, "not_text", as_text(name))
             while name in plain:  # 1 and "1", or two names cut to the same
                 name += "+"
@@ -187,55 +168,5 @@ class Plain:
         return self.value(plain, name, depth)
 
     def _replaced(self, value: object, name: object, reason: str, by: str | None = None) -> str:
-        self.notes.append(note((*self._path, name), reason, value))
+        self.notes.add((*self._path, name), reason, value)
         return stand_in(reason) if by is None else by
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def as_text(value: str) -> str:
-    """Return what UTF-8 can hold: surrogate pairs are joined, a lone surrogate becomes U+FFFD."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _pointer(path: tuple[object, ...]) -> str:
-    """Write a JSON Pointer (RFC 6901), cut to a bounded length."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return as_text("".join(f"/{step}" for step in steps)[:_MAX_PATH])
-
-
-def _fingerprint(value: object) -> tuple[int | None, str | None]:
-    try:
-        if _weight(value, {}, set()) > _MAX_FINGERPRINTED:
-            return None, None
-        encoded = encode(value)
-    except Exception:  # noqa: BLE001 - a value without an encoding has no fingerprint
-        return None, None
-    return len(encoded), hashlib.sha256(encoded).hexdigest()
-
-
-def _weight(value: Any, known: dict[int, int], above: set[int]) -> int:
-    """Count a value's nodes and characters, in time linear in its distinct objects.
-
-    Encoding first and measuring then would fill the memory with a list that holds one list ten
-    times, which holds one list ten times, and so on. Raises `RecursionError` on a cycle.
-    """
-    if isinstance(value, str | bytes):
-        return len(value)
-    if not isinstance(value, dict | list | tuple):
-        return 1
-    key = id(value)
-    if key in above:
-        raise RecursionError
-    if key not in known:
-        above.add(key)
-        parts = dict.values(value) if isinstance(value, dict) else value
-        known[key] = len(value) + sum(_weight(part, known, above) for part in parts)
-        above.discard(key)
-    return known[key]

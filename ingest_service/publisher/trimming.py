@@ -12,7 +12,8 @@ from msgspec import UNSET
 
 from ingest_service.events.audit_event import GatewayAuditEvent
 from ingest_service.events.v1.bounds import MAX_NAME_CHARACTERS, MAX_VALUE_BYTES
-from ingest_service.publisher.plain import Note, Plain, encode, note, stand_in
+from ingest_service.publisher.notes import Notes
+from ingest_service.publisher.plain import Plain, encode, stand_in
 
 KNOWN_KEYS = (
     "action", "latency_ms", "cache_hit", "source_type", "target_type", "error", "policy",
@@ -23,7 +24,6 @@ KNOWN_KEYS = (
 _NAMES = ("user_id", "agent_id", "server_name", "tool_name", "gateway_request_id")
 _MAX_KNOWN = 1024
 _MAX_CUTS = 8  # siblings that are cut one by one before what holds them goes as a whole
-_MAX_NOTES = 64
 _CUT_COST = 5120  # more than a note and the stand-in it explains can take
 
 
@@ -49,17 +49,13 @@ def trim(
         if (value := getattr(event, name)) is not UNSET
     }
     _mend(fields, audit_id, plain.notes)
-    if telemetry is None and not plain.notes:
-        value = encode(event)
-        if len(value) <= MAX_VALUE_BYTES:
-            return Trimmed(value, 0)
     return _fit(fields, plain.notes, telemetry)
 
 
-def _mend(fields: dict[str, Any], audit_id: str, notes: list[Note]) -> None:
+def _mend(fields: dict[str, Any], audit_id: str, notes: Notes) -> None:
     """Give each free field the type that the contract asks for."""
     if fields["id"] not in (audit_id, audit_id.upper()):
-        notes.append(note(("id",), "bad_id", fields["id"]))
+        notes.add(("id",), "bad_id", fields["id"])
         fields["id"] = audit_id
     for name in _NAMES:
         value = fields.get(name)
@@ -67,27 +63,27 @@ def _mend(fields: dict[str, Any], audit_id: str, notes: list[Note]) -> None:
             continue
         fields[name] = _text(value, name, notes)
         if len(fields[name]) > MAX_NAME_CHARACTERS:
-            notes.append(note((name,), "too_long", value))
+            notes.add((name,), "too_long", value)
             fields[name] = fields[name][:MAX_NAME_CHARACTERS]
     fields["reason"] = _text(fields.get("reason"), "reason", notes)
     metadata = fields.get("metadata")
     if metadata is None:
         fields.pop("metadata", None)
     elif not isinstance(metadata, dict):
-        notes.append(note(("metadata",), "wrong_type", metadata))
+        notes.add(("metadata",), "wrong_type", metadata)
         fields["metadata"] = {"value": metadata}
     elif "_trimmed" in metadata:
-        notes.append(note(("metadata", "_trimmed"), "reserved", metadata["_trimmed"]))
+        notes.add(("metadata", "_trimmed"), "reserved", metadata["_trimmed"])
 
 
-def _text(value: Any, name: str, notes: list[Note]) -> str:
+def _text(value: Any, name: str, notes: Notes) -> str:
     if isinstance(value, str):
         return value
-    notes.append(note((name,), "wrong_type", value))
+    notes.add((name,), "wrong_type", value)
     return "" if value is None else encode(value).decode()
 
 
-def _fit(fields: dict[str, Any], notes: list[Note], telemetry: Mapping[str, Any] | None) -> Trimmed:
+def _fit(fields: dict[str, Any], notes: Notes, telemetry: Mapping[str, Any] | None) -> Trimmed:
     """Cut until the encoding, with its notes, is small enough; the last round always is."""
     for shrink in (_shrunk, _shrunk, _shrunk, _bare):
         value = encode(_with_notes(fields, notes, telemetry))
@@ -96,28 +92,28 @@ def _fit(fields: dict[str, Any], notes: list[Note], telemetry: Mapping[str, Any]
         fields = shrink(fields, len(value) - MAX_VALUE_BYTES, notes)
     else:
         value = encode(_with_notes(fields, notes, telemetry))
-    return Trimmed(value, len(notes))
+    return Trimmed(value, notes.count)
 
 
 def _with_notes(
-    fields: dict[str, Any], notes: list[Note], telemetry: Mapping[str, Any] | None
+    fields: dict[str, Any], notes: Notes, telemetry: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     metadata = dict(fields.get("metadata") or {})
     if telemetry is not None:
         metadata["telemetry"] = telemetry
-    if notes:
-        listed = [item._asdict() for item in notes[:_MAX_NOTES]]
-        metadata["_trimmed"] = {"count": len(notes), "values": listed}
+    if notes.count:
+        listed = [item._asdict() for item in notes.oddities + notes.cuts]
+        metadata["_trimmed"] = {"count": notes.count, "values": listed}
     return fields | {"metadata": metadata}
 
 
-def _shrunk(fields: dict[str, Any], excess: int, notes: list[Note]) -> dict[str, Any]:
+def _shrunk(fields: dict[str, Any], excess: int, notes: Notes) -> dict[str, Any]:
     free = {name: fields[name] for name in ("reason", "metadata") if name in fields}
     smaller: dict[str, Any] = _cut(free, (), excess, notes)
     return fields | smaller
 
 
-def _bare(fields: dict[str, Any], _excess: int, notes: list[Note]) -> dict[str, Any]:
+def _bare(fields: dict[str, Any], _excess: int, notes: Notes) -> dict[str, Any]:
     return fields | {
         name: _replace(fields[name], (name,), notes)
         for name in ("reason", "metadata")
@@ -125,7 +121,7 @@ def _bare(fields: dict[str, Any], _excess: int, notes: list[Note]) -> dict[str, 
     }
 
 
-def _cut(value: Any, path: tuple[object, ...], excess: int, notes: list[Note]) -> Any:
+def _cut(value: Any, path: tuple[object, ...], excess: int, notes: Notes) -> Any:
     """Return the value smaller by about `excess` bytes: its largest parts go first.
 
     One part that is large enough by itself is cut from within. Else a few of the largest go.
@@ -153,8 +149,8 @@ def _size(sized: tuple[int, object]) -> int:
     return sized[0]
 
 
-def _replace(value: Any, path: tuple[object, ...], notes: list[Note]) -> Any:
-    notes.append(note(path, "too_large", value))
+def _replace(value: Any, path: tuple[object, ...], notes: Notes) -> Any:
+    notes.add(path, "too_large", value)
     if path == ("metadata",):
         return {
             key: value[key]
