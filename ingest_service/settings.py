@@ -165,7 +165,8 @@ class Settings(BaseSettings):
 
     def require_dsn(self) -> str:
         """Return the database's address; refuse with what to set when there is none."""
-        if self.database.dsn is None:
+        if self.database.dsn is None or not self.database.dsn.get_secret_value().strip():
+            # An empty one would quietly mean localhost.
             raise SetupError(
                 "INGEST_DATABASE__DSN is not set. "
                 "Example: INGEST_DATABASE__DSN=postgresql://user:password@host:5432/audit"

@@ -130,6 +130,7 @@ select original.records
 from gateway_audit_ledger as entry
 join gateway_audit_originals as original
     on original.stream_id = entry.stream_id and original.sequence = entry.sequence
+    and original.created_at = entry.created_at  -- of one transaction; else every chunk is probed
 where entry.stream_id = $1 and entry.next_offset = $2 and entry.kind = 'records'
 order by entry.sequence desc
 limit 1

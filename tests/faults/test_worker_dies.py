@@ -32,7 +32,7 @@ async def test_killed_worker_leaves_nothing_half_done(
     while victim.returncode is None:
         await stage.produce(events(seed, 50))
     assert victim.returncode == -signal.SIGKILL, victim.tail()
-    stage.start_worker()
+    stage.start_heir()
     await stage.drained()
     await assert_invariants(stage)
 
@@ -41,12 +41,13 @@ async def test_worker_killed_again_and_again(stage: Stage, seed: random.Random) 
     """Five kills at random points in a row lose nothing and repeat nothing."""
     await stage.produce(events(seed, 500))
     for _ in range(5):
-        victim = stage.start_worker(
+        victim = stage.start_heir(
             INGEST_FAILPOINT=f"{seed.choice(POINTS)}:kill:{seed.randint(1, 3)}"
         )
         while victim.returncode is None:
             await stage.produce(events(seed, 20))
-    stage.start_worker()
+        assert victim.returncode == -signal.SIGKILL, victim.tail()
+    stage.start_heir()
     await stage.drained()
     await assert_invariants(stage)
 
@@ -65,12 +66,13 @@ async def test_sigterm_mid_batch_writes_what_has_gathered(
     await assert_invariants(stage)
 
 
+@pytest.mark.parametrize("point", ["after_lock", "after_copy", "after_append"])
 async def test_zombie_that_wakes_after_takeover_changes_nothing(
-    stage: Stage, seed: random.Random
+    stage: Stage, seed: random.Random, point: str
 ) -> None:
-    """A worker frozen before its COMMIT is fenced off: its write changes nothing when it wakes."""
+    """A worker frozen with a write in flight is ended there, and fenced off when it wakes."""
     await stage.produce(events(seed, 400))
-    zombie = stage.start_worker(INGEST_FAILPOINT="after_append:stop")
+    zombie = stage.start_worker(INGEST_FAILPOINT=f"{point}:stop")
     await zombie.logged("partitions assigned")
     heir = stage.start_worker()
     await stage.drained()
@@ -78,15 +80,14 @@ async def test_zombie_that_wakes_after_takeover_changes_nothing(
     zombie.signal(signal.SIGCONT)
     await stage.produce(events(seed, 50))
     await stage.drained()
-    assert all((await stage.heads())[n] >= head for n, head in before.items())
+    after = await stage.heads()
+    assert all(after[n] >= head for n, head in before.items())
     heir.signal(signal.SIGTERM)
     assert await heir.ended() == 0
     await assert_invariants(stage)
 
 
-async def test_members_join_and_leave_while_events_flow(
-    stage: Stage, seed: random.Random
-) -> None:
+async def test_members_join_and_leave_while_events_flow(stage: Stage, seed: random.Random) -> None:
     """Rebalances in the middle of batches lose nothing and write nothing twice."""
     first = stage.start_worker()
     await first.logged("partitions assigned")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -17,6 +16,7 @@ from stage.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
 
 HEADS = """
 select s.partition, max(l.next_offset) as next_offset
@@ -58,6 +58,14 @@ class Stage:
         self.workers.append(worker)
         return worker
 
+    def start_heir(self, **settings: str) -> Worker:
+        """Start a persister in a group of its own: it need not wait until the dead one is missed.
+
+        What it may write is the ledger's to say, not the group's.
+        """
+        group = f"{self.topic}.{len(self.workers)}"
+        return self.start_worker(INGEST_KAFKA__GROUP_PREFIX=group, **settings)
+
     async def produce(self, values: Iterable[bytes | None], **how: object) -> None:
         """Produce and note in the journal."""
         await self.journal.produce(self.bootstrap, self.topic, values, **how)  # type: ignore[arg-type]
@@ -66,7 +74,10 @@ class Stage:
         """Return the durable offset of each partition that has one."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            return {row["partition"]: row["next_offset"] for row in await connection.fetch(HEADS, self.topic)}
+            return {
+                row["partition"]: row["next_offset"]
+                for row in await connection.fetch(HEADS, self.topic)
+            }
         finally:
             await connection.close()
 

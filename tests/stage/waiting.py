@@ -15,7 +15,7 @@ async def until(
     """Return once the condition holds; fail with `what` when it does not in time."""
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():
-                await asyncio.sleep(0.05)  # noqa: ASYNC110 - other processes tell us nothing
+            while not await condition():  # noqa: ASYNC110 - other processes tell us nothing
+                await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not within {seconds} s: {what or condition}") from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from stage.waiting import until
@@ -64,6 +66,7 @@ class Worker:
         """Return once the log says this."""
 
         async def has_logged() -> bool:
+            assert self.returncode is None, f"{self.name} has ended; {self.tail()}"
             return text in self.log.read_text()
 
         await until(has_logged, seconds=seconds, what=f"{self.name} says {text!r}; {self.tail()}")
@@ -72,11 +75,7 @@ class Worker:
         """Ask the worker's HTTP endpoint; return status and body."""
         await self.logged("serving metrics and health")
         port = next(line["port"] for line in self.lines() if "port" in line)
-        try:
-            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except OSError as exc:
-            return getattr(exc, "code", 0), ""
+        return await asyncio.to_thread(_get, f"http://127.0.0.1:{port}{path}")
 
     def end(self) -> None:
         """End it whatever it does."""
@@ -84,3 +83,11 @@ class Worker:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
         self.process.wait()
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as exc:
+        return exc.code, exc.read().decode()
