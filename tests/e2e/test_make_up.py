@@ -15,6 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
+from stack.process import lives
 from stack.state import REPOSITORY, State
 
 LOCAL = REPOSITORY / "deploy" / "local"
@@ -80,7 +81,7 @@ def test_events_become_rows_and_ctrl_c_leaves_nothing(state: Path):
         code = up.ctrl_c()
     assert names == set(PRODUCT_NAMES)
     assert code == 0, "".join(up.said)
-    assert [process for process in family if process.is_running()] == []
+    assert [process for process in family if lives(process)] == []
 
 
 async def test_a_second_start_is_quick_and_goes_on_where_the_first_ended(state: Path):

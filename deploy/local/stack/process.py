@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TETHER = Path(__file__).with_name("tether.py")
 START_SECONDS = 60
-STOP_SECONDS = 15
+STOP_SECONDS = 45  # the persister's own grace is 20
 
 
 class StartFailedError(Exception):
@@ -156,14 +156,10 @@ class _Left:
     def end(self) -> bool:
         """Ask the process to end, make it when it does not; tell whether there was one."""
         if self.process is not None:
-            try:
-                self.process.send_signal(self.stop_signal)
-                self.process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(STOP_SECONDS)
-            except psutil.NoSuchProcess:
-                pass
+            _signal(self.process, self.stop_signal)
+            if not _gone_within(self.process, STOP_SECONDS):
+                _signal(self.process, signal.SIGKILL)
+                _gone_within(self.process, STOP_SECONDS)
         self.pid_file.unlink(missing_ok=True)
         return self.process is not None
 
@@ -174,10 +170,33 @@ def _living(pid: int, written: float) -> psutil.Process | None:
         process = psutil.Process(pid)
         # A number that was given anew belongs to a process younger than the file.
         same = process.create_time() <= written + 1
-        alive = process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return None
-    return process if same and alive else None
+    return process if same and lives(process) else None
+
+
+def lives(process: psutil.Process) -> bool:
+    """Tell whether the process still does anything: one that only waits to be reaped does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _gone_within(process: psutil.Process, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while lives(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def last_words(log: Path, lines: int = 15) -> str:
