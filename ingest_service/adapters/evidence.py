@@ -107,7 +107,7 @@ class Evidence:
         await self._comparer.execute(f"{_BEGIN}; set transaction snapshot '{self._snapshot}'")
         # Each batch is planned for its own days, so that chunks of other days are left out.
         await self._comparer.execute("set local plan_cache_mode = force_custom_plan")
-        await self._comparer.execute("set local jit = off")
+        await self._comparer.execute("set local jit = off; set local work_mem = '64MB'")
 
     # --- the ledger and the originals ------------------------------------------------------------
 
