@@ -20,7 +20,8 @@ from ingest_service.errors import BrokerUnavailableError, IngestError, SetupErro
 from ingest_service.settings import KafkaSettings
 
 _TIMEOUT_SECONDS = 5
-_COORDINATOR_TRIES = 20
+_TRIES = 40
+_PAUSE_SECONDS = 0.25
 _EXISTS = errors.TopicAlreadyExistsError.errno
 
 
@@ -77,7 +78,10 @@ class KafkaAdmin:
         return {name: _state(topic, settings.get(name, {})) for name, topic in found.items()}
 
     async def create(self, topics: Sequence[NewTopic]) -> set[str]:
-        """Make the topics, and return the names of those that somebody else had made meanwhile."""
+        """Make the topics, and return the names of those that somebody else had made meanwhile.
+
+        They can be used once this returns: the broker answers before it knows of them itself.
+        """
         wanted = [
             _NewTopic(t.name, t.partitions, t.replication, topic_configs=dict(t.settings))
             for t in topics
@@ -88,7 +92,16 @@ class KafkaAdmin:
             if code != _EXISTS:
                 why = message or errors.for_code(code).__name__
                 raise SetupError(f"the broker refuses to make the topic {name}: {why}")
+        await self._usable({topic.name for topic in topics})
         return set(refused)
+
+    async def _usable(self, names: Collection[str]) -> None:
+        for _ in range(_TRIES):
+            found = await self.describe(names)
+            if found.keys() == set(names) and not any(t.leaderless for t in found.values()):
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise BrokerUnavailableError(f"the new topics have no leader yet: {', '.join(names)}")
 
     async def group(self, name: str) -> tuple[str, int]:
         """Return a consumer group's state and how many members it has; no group is `Dead`, 0."""
@@ -99,11 +112,11 @@ class KafkaAdmin:
         return state, len(members)
 
     async def _describe_group(self, name: str) -> Any:
-        for _ in range(_COORDINATOR_TRIES):
+        for _ in range(_TRIES):
             try:
                 return await self._client.describe_consumer_groups([name])
             except errors.GroupCoordinatorNotAvailableError:  # a fresh cluster's first group
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(_PAUSE_SECONDS)
         return await self._client.describe_consumer_groups([name])
 
     async def _settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -119,7 +119,7 @@ CONSUMER_LAG = Declaration(
 END_TO_END_DELAY = Declaration(
     "sark_audit_end_to_end_delay_seconds",
     Kind.HISTOGRAM,
-    "From an event's own timestamp to its commit; a clock ahead of ours counts as 0.",
+    "From a record's Kafka time (the broker's) to its commit; a clock ahead of ours counts as 0.",
     Source.WORKER,
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400),
 )

@@ -57,7 +57,7 @@ class WorkerMetrics:
         self._write_duration.observe((seconds,), (self._destination,))
 
     def delays(self, seconds: Iterable[float]) -> None:
-        """Count how long each event took from its own timestamp to its commit."""
+        """Count how long each record took from its Kafka time to its commit."""
         self._delay.observe([value if value > 0 else 0.0 for value in seconds])
 
     def quarantined(self, reasons: Mapping[str, int]) -> None:

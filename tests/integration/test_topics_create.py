@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,3 +89,45 @@ async def test_asking_for_a_topic_does_not_make_it(admin: KafkaAdmin, topic_name
 async def test_group_that_nobody_joined_is_dead(admin: KafkaAdmin, topic_name: str) -> None:
     """A group can be asked for before its first member."""
     assert await admin.group(f"group-{topic_name}") == ("Dead", 0)
+
+
+def command(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("INGEST_")}
+    return subprocess.run(
+        [Path(sys.executable).with_name("ingest-service"), *arguments],
+        check=False,
+        env=kept | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_command_tells_a_machine_and_a_person(kafka_bootstrap: str, topic_name: str) -> None:
+    """Made: 0, with JSON. Differing from what was asked: 1, a line each, nothing on stderr."""
+    settings = {
+        "INGEST_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
+        "INGEST_KAFKA__TOPIC": topic_name,
+        "INGEST_KAFKA__DEAD_LETTER_TOPIC": f"{topic_name}.dead",
+    }
+    made = command("topics", "create", "--partitions", "3", "--json", **settings)
+    assert made.returncode == 0
+    assert {f["verdict"] for f in json.loads(made.stdout)} == {"right"}
+    differs = command("topics", "create", **settings)
+    assert differs.returncode == 1
+    assert differs.stdout.startswith(f"! topic {topic_name}: 3 partitions instead of 6 → ")
+    assert (made.stderr, differs.stderr) == ("", "")
+
+
+def test_check_warns_without_failing(kafka_bootstrap: str, topic_name: str) -> None:
+    """Fewer partitions work: the topic's line is a warning; the missing database decides the code."""
+    settings = {
+        "INGEST_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
+        "INGEST_KAFKA__TOPIC": topic_name,
+        "INGEST_KAFKA__DEAD_LETTER_TOPIC": f"{topic_name}.dead",
+    }
+    command("topics", "create", "--partitions", "3", **settings)
+    done = command("check", **settings)
+    marks = [line[0] for line in done.stdout.splitlines()]
+    assert marks == ["✓", "!", "!", "✓", "✗"]
+    assert done.returncode == 1

@@ -7,6 +7,7 @@ import ssl
 import pytest
 from aiokafka import errors as kafka_errors
 
+from ingest_service.adapters import kafka_admin
 from ingest_service.adapters.kafka_admin import KafkaAdmin
 from ingest_service.adapters.kafka_reach import in_words
 from ingest_service.errors import BrokerUnavailableError, SetupError
@@ -66,3 +67,24 @@ async def test_server_that_speaks_another_protocol_is_said() -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(BrokerUnavailableError, match="check the port"):
             await entered(f"127.0.0.1:{port}")
+
+
+async def refused(exc: Exception) -> None:
+    raise exc
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (kafka_errors.TopicAuthorizationFailedError("canary"), SetupError),
+        (kafka_errors.GroupAuthorizationFailedError("canary"), SetupError),
+        (kafka_errors.ClusterAuthorizationFailedError("canary"), SetupError),
+        (kafka_errors.RequestTimedOutError("canary"), BrokerUnavailableError),
+        (TimeoutError("canary"), BrokerUnavailableError),
+    ],
+)
+async def test_answers_are_translated_by_the_reaction(error: Exception, meaning: type) -> None:
+    """What an administrator has to grant is a fault of the set-up; silence is not."""
+    with pytest.raises(meaning) as caught:
+        await kafka_admin._ask(refused(error))
+    assert "canary" not in str(caught.value)

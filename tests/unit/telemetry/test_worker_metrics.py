@@ -86,7 +86,7 @@ def test_partition_that_went_away_shows_no_more(
 def test_delay_of_a_clock_ahead_is_zero(
     metrics: WorkerMetrics, registry: CollectorRegistry
 ) -> None:
-    """A gateway whose clock is ahead makes no negative sum."""
+    """A broker whose clock is ahead makes no negative sum."""
     metrics.delays([-5.0, 2.5])
     read = registry.get_sample_value
     assert read("sark_audit_end_to_end_delay_seconds_sum") == 2.5
