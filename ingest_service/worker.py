@@ -2,12 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
-import uvloop
 
 from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka import AuditConsumer
@@ -57,7 +54,6 @@ async def persist(settings: Settings) -> None:
         ]
         _stop_on_signals(stopping)
         await _run(writers, source, observer, stopping)
-        health.phase = Phase.STOPPING
         _log.info("stopping: telling Kafka how far the ledger is")
         await commit_durable(source, observer, {})
         _log.info("stopping: leaving the group, closing connections")
@@ -97,6 +93,7 @@ async def _run(
             ]
             working = [group.create_task(writer.run(), name=writer.name) for writer in writers]
             await stopping.wait()
+            observer.health.phase = Phase.STOPPING
             _log.info("stopping: writing what has gathered", grace_seconds=GRACE_SECONDS)
             _, late = await asyncio.wait(working, timeout=GRACE_SECONDS)
             if late:
@@ -113,8 +110,3 @@ def _first(group: BaseExceptionGroup) -> BaseException:
     while isinstance(leaf, BaseExceptionGroup):
         leaf = leaf.exceptions[0]
     return leaf
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a worker on uvloop to its end."""
-    uvloop.run(work)

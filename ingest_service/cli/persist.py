@@ -1,6 +1,7 @@
 """`ingest-service persist`: the worker that writes audit events to the database."""
 
 from ingest_service import settings
+from ingest_service.cli.output import run
 from ingest_service.telemetry import logs
 
 
@@ -17,4 +18,4 @@ def persist() -> None:
 
     config = settings.load()
     logs.configure(config.log.level, config.log.format)
-    worker.run(worker.persist(config))
+    run(worker.persist(config))

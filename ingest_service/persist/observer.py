@@ -86,5 +86,6 @@ class WorkerObserver:
         self.health.liveness.beat(loop, time.monotonic())
 
     def assigned(self, *, any_partition: bool) -> None:
-        """Show that the worker is a member of its group."""
-        self.health.phase = Phase.ASSIGNED if any_partition else Phase.STANDING_BY
+        """Show that the worker is a member of its group, unless it is on its way out."""
+        if self.health.phase is not Phase.STOPPING:
+            self.health.phase = Phase.ASSIGNED if any_partition else Phase.STANDING_BY
