@@ -82,9 +82,9 @@ class Service:
         return self.start("publish", "publish", "--sample", samples, "--rate", rate)
 
     def write_environment(self) -> Path:
-        """Write the settings as a file for a shell to source, closed to everybody else."""
+        """Write the writer's settings as a file for a shell to source, closed to everybody else."""
         path = self.state.root / "env"
         path.touch(mode=0o600)
-        lines = [f"export {k}={shlex.quote(v)}" for k, v in self.settings(owner=True).items()]
+        lines = [f"export {k}={shlex.quote(v)}" for k, v in self.settings(owner=False).items()]
         path.write_text("\n".join(lines) + "\n")
         return path

@@ -53,7 +53,8 @@ def database_dsn(state: State) -> str:
 
 
 def _compose(state: State, *arguments: str) -> int:
-    progress = "auto" if sys.stderr.isatty() else "quiet"
+    # Pulling the images may take minutes and is worth watching; stopping is not.
+    progress = "auto" if sys.stderr.isatty() and arguments[0] == "up" else "quiet"
     command = ["docker", "compose", "--file", str(FILE), "--project-name", _project(state)]
     command += ["--progress", progress]
     running = subprocess.run(
