@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from given_events import GOOD, TELEMETRY
 from ingest_service.events.v1.careful import FIELDS
+
+unhurried = settings(deadline=None)
+"""For a machine that other tests keep busy: no example fails for the time it takes."""
 
 text = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ["\0", "a\0", "\\u0000", "_extra", "_ingest", "metadata", "4e-1", "9" * 50, "1e999", '"', "{["]

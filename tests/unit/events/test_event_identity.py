@@ -6,8 +6,8 @@ import time
 from uuid import UUID
 
 import pytest
-from given_events import GOOD, ID, KAFKA_MS, event, event_without
 
+from given_events import GOOD, ID, KAFKA_MS, event, event_without
 from ingest_service.events.decode import decode
 from ingest_service.events.identity import new_event_id
 from ingest_service.events.record import Row, StoredRecord

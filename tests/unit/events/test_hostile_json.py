@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
-from given_events import GOOD, event, record, spelled
 
+from given_events import GOOD, event, record, spelled
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row, StoredRecord
 from ingest_service.events.rejection import Reason, Rejection

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from given_events import event, record, spelled
 
+from given_events import event, record, spelled
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row, StoredRecord
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from given_events import GOOD, KAFKA_MS, TELEMETRY, event, event_without, record, spelled
 
+from given_events import GOOD, KAFKA_MS, TELEMETRY, event, event_without, record, spelled
 from ingest_service.events.decode import CONTRACT, UnknownContractError, decode, decoder
 from ingest_service.events.record import Limits, Row, StoredRecord
 from ingest_service.events.rejection import Reason, Rejection
@@ -53,6 +53,7 @@ REJECTED = [
     (Reason.NOT_UTF8, spelled("metadata", b'{"a":"\xc0\xaf"}')),
     (Reason.NOT_UTF8, spelled("metadata", b'{"\xed\xa0\x80":1}')),
     (Reason.NOT_UTF8, spelled("region", b'["\xf5\x80\x80\x80"]')),
+    (Reason.NOT_UTF8, spelled("metadata", b'{"a":"\xff"}, "metadata": {}')),
     (Reason.NOT_JSON, record(b" ")),
     (Reason.NOT_JSON, record(b'{"event_type":')),
     (Reason.NOT_JSON, record(b"[1,")),
@@ -117,6 +118,7 @@ REJECTED = [
         for text in ('"Allow"', '""', "null", "true", "1", '"allow "', "[]")
     ],
     (Reason.BAD_DECISION, telemetry(decision="allow")),
+    (Reason.BAD_DECISION, event(event_type="telemetry")),
     (Reason.NUMBER_OUT_OF_RANGE, spelled("timestamp", "1e20")),
     (Reason.NUMBER_OUT_OF_RANGE, spelled("timestamp", "-1e308")),
     (Reason.NUMBER_OUT_OF_RANGE, spelled("timestamp", "1e309")),
