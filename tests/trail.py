@@ -55,8 +55,9 @@ def value(number: int, **fields: Any) -> bytes:
 class Trail:
     """Appends to streams; knows the rows it wrote, and so duplicates and reused ids."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, topic: str = TOPIC) -> None:
         self.connection = connection
+        self._topic = topic
         self._rules = Rules.of(CONTRACT, LIMITS)
         self._tails: dict[int, Entry] = {}
         self._written: dict[tuple[str, int], tuple[int, Row]] = {}
@@ -66,13 +67,13 @@ class Trail:
         stream_id = await self.connection.fetchval(
             "insert into gateway_audit_streams (topic, partition, epoch, reason)"
             " values ($1, $2, $3, 'test') returning id",
-            TOPIC,
+            self._topic,
             partition,
             epoch,
         )
         days = [(BEGAN + timedelta(days=day)).date() for day in range(-1, 3)]
         await self.connection.execute("select gateway_audit_make_partitions($1)", days)
-        stream = Stream(stream_id, TOPIC, partition, epoch)
+        stream = Stream(stream_id, self._topic, partition, epoch)
         await self._append(ledger.start_entry(stream, offset, self._rules))
         return stream
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +13,7 @@ from ingest_service.adapters.migrations import migrate
 from ingest_service.compliance.findings import Class
 from ingest_service.compliance.verify import EVERYTHING, Report, Selection, verify
 from ingest_service.errors import SetupError
+from logins import login
 from schema import COMPLIANCE, OPERATOR, connected
 from trail import Trail, event, value
 
@@ -521,27 +520,15 @@ async def test_selecting_nothing_is_refused(written: Written):
         await verify(written.dsn, Selection("gateway.audit.event"))
 
 
-@asynccontextmanager
-async def as_user(written: Written, role: str) -> AsyncIterator[str]:
-    """Yield the DSN of a login that has this role."""
-    name = f"user_{role}"
-    await written.owner.execute(f"create role {name} login password 'p' in role {role}")
-    parts = urlsplit(written.dsn)
-    try:
-        yield parts._replace(netloc=f"{name}:p@{parts.hostname}:{parts.port}").geturl()
-    finally:
-        await written.owner.execute(f"drop role {name}")
-
-
 async def test_reading_is_enough(written: Written):
     """The operator, who cannot write a row, can verify."""
-    async with as_user(written, OPERATOR) as dsn:
+    async with login(written.owner, written.dsn, OPERATOR) as dsn:
         assert (await verify(dsn, EVERYTHING)).is_good
 
 
 async def test_missing_right_is_said(written: Written):
     """Without the right to read the tables: one message that says what to grant."""
-    async with as_user(written, COMPLIANCE) as dsn:
+    async with login(written.owner, written.dsn, COMPLIANCE) as dsn:
         with pytest.raises(SetupError, match="grant gateway_audit_operator to"):
             await verify(dsn)
 
