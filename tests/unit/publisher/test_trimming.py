@@ -1,6 +1,6 @@
 """Whatever stands in an event's free fields, it becomes a row, and says what was cut."""
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import math
@@ -297,7 +297,7 @@ def test_what_is_no_json_is_replaced_and_noted(value: Any, instead: str, reason:
 
 def test_dates_ids_and_bytes_are_written_as_text() -> None:
     """What msgspec has a text for is not damage: it is written so, without a note."""
-    day = datetime.date(2026, 1, 2)
+    day = dt.date(2026, 1, 2)
     kept = metadata_of(event(metadata={"day": day, "id": ID, "raw": b"ab", "set": {1}}))
     assert kept == {"day": "2026-01-02", "id": str(ID), "raw": "YWI=", "set": [1]}
 

@@ -1,0 +1,62 @@
+"""Made-up traffic looks like a gateway's, and every event of it becomes a row."""
+
+from collections import Counter
+from itertools import islice
+
+import msgspec
+
+from ingest_service.events.audit_event import GatewayAuditEvent
+from ingest_service.events.record import Limits
+from ingest_service.publisher.lines import seal_line
+from ingest_service.publisher.pacing import sample_lines
+from ingest_service.publisher.sample import sample_events
+from ingest_service.publisher.sealing import Sealed
+
+NOW = 1_780_000_000.0
+
+
+def events(number: int, seed: int = 1) -> list[GatewayAuditEvent]:
+    return list(islice(sample_events(seed, lambda: NOW), number))
+
+
+def test_every_sample_becomes_a_row() -> None:
+    """What `make up` shows is never quarantined."""
+    for event in events(2000):
+        line = msgspec.json.encode(event)
+        assert isinstance(seal_line(line, int(NOW * 1000), Limits()), Sealed)
+
+
+def test_one_seed_gives_the_same_traffic_with_new_ids() -> None:
+    """A demonstration can be repeated without one row being taken for a duplicate."""
+    first, second = events(200), events(200)
+    assert not {event.id for event in first} & {event.id for event in second}
+    bare = [[msgspec.structs.replace(event, id=None) for event in run] for run in (first, second)]
+    assert bare[0] == bare[1]
+    assert events(200, seed=2)[0].gateway_request_id != first[0].gateway_request_id
+
+
+def test_traffic_is_mixed_and_skewed() -> None:
+    """All kinds occur, most is allowed, and the busiest user does far more than most."""
+    sample = events(5000)
+    kinds = Counter(event.event_type for event in sample)
+    assert list(dict(kinds.most_common())) == ["tool_invoke", "a2a_communication", "discovery"]
+    denied = sum(event.decision == "deny" for event in sample) / len(sample)
+    assert 0.04 < denied < 0.15
+    users = Counter(event.user_id for event in sample if event.user_id).most_common()
+    assert users[0][1] > 10 * users[len(users) // 2][1]
+    assert any("error" in event.metadata for event in sample)
+    assert {"source_type", "target_type"} <= {key for event in sample for key in event.metadata}
+
+
+async def test_a_number_without_rate_comes_at_once() -> None:
+    """Without a rate nothing waits."""
+    assert len([line async for line in sample_lines(50, None, 1)]) == 50
+
+
+async def test_a_rate_spreads_events_over_time() -> None:
+    """Ten events at a hundred a second take at least ninety milliseconds."""
+    import time
+
+    started = time.monotonic()
+    assert len([line async for line in sample_lines(10, 100, 1)]) == 10
+    assert time.monotonic() - started >= 0.09
