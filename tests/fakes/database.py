@@ -27,6 +27,8 @@ from ingest_service.shapes import Conflict, QuarantineRow
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+_MOST_DAYS = 400
+
 Placed = tuple[int, Row]
 Key = tuple[str, int]
 
@@ -97,6 +99,8 @@ class FakeServer:
     tables: Tables = field(default_factory=Tables)
     available: bool = True
     lose_commit_answers: int = 0
+    refuses_entries: bool = False
+    """As row-level security does to a role that may not append."""
     refuses_row: Callable[[Row], bool] = lambda row: False
     before_commit: Callable[[], None] | None = None
     """Runs once, inside the next transaction that commits, just before it does."""
@@ -232,10 +236,13 @@ class FakeDatabase:
         self._write(lambda tables: tables.quarantine.update(kept))
 
     async def append(self, entries: Sequence[Entry]) -> None:
+        if self._server.refuses_entries:
+            raise OwnershipLostError("not allowed")
         self._write(lambda tables: [tables.append(entry) for entry in entries])
 
     async def make_partitions(self, days: Sequence[dt.date]) -> None:
         wanted = set(days)
+        assert len(wanted) <= _MOST_DAYS
         self._write(lambda tables: None if tables.days is None else tables.days.update(wanted))
 
     async def stream(self, topic: str, partition: int) -> Stream:
