@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +19,7 @@ from ingest_service.compliance.verify import EVERYTHING, Report, Selection, veri
 from ingest_service.errors import SetupError
 from logins import login
 from schema import COMPLIANCE, OPERATOR, connected
-from trail import Trail, event, value
+from trail import TOPIC, Trail, event, value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -561,3 +565,54 @@ async def test_verify_sees_one_moment_beside_a_writer(written: Written):
     report = await verify(written.dsn)
     assert report.streams[0].next_offset == 41
     assert wrong(report) == {Class.ROW_MISSING: [101]}
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def command(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `ingest-service verify`."""
+    kept = {name: text for name, text in os.environ.items() if "INGEST_" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "ingest_service", "verify", *arguments],
+        env=kept | {"INGEST_DATABASE__DSN": dsn},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_command_exits_by_what_it_found(written: Written):
+    """0: good; 1: something is wrong, the first bad offset named; 2: it could not be checked."""
+    good = await asyncio.to_thread(command, written.dsn)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "3 streams, 10 entries, 38 records" in good.stdout
+    assert "✓ nothing wrong" in good.stdout
+    await written.owner.execute(f"update {ROWS} set reason = 'canary' where kafka_offset = 5")
+    bad = await asyncio.to_thread(command, written.dsn, "--topic", TOPIC, "--partition", "0")
+    assert bad.returncode == 1
+    assert f"first bad offset: {TOPIC}/0@1 offset 5 (entry 1): row differs [reason]" in bad.stdout
+    machine = await asyncio.to_thread(command, written.dsn, "--json")
+    assert machine.returncode == 1
+    assert json.loads(machine.stdout)["first_bad"]["columns"] == ["reason"]
+    assert "canary" not in bad.stdout + machine.stdout
+    unknown = await asyncio.to_thread(command, written.dsn, "--partition", "9")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "no such topic or partition" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("postgresql://u:canary@127.0.0.1:1/audit", "nothing was proved"),
+        ("canary://127.0.0.1", "not a PostgreSQL address"),
+    ],
+)
+def test_command_without_a_database_proves_nothing(dsn: str, said: str):
+    """A network fault or a wrong address is one message and exit code 2: no finding, no secret."""
+    done = command(dsn)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "canary" not in done.stderr
