@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -23,6 +24,8 @@ MAX_REQUEST_BYTES = (1 << 20) + (64 << 10)
 _MAX_BATCH_BYTES = 128 << 10
 _REQUEST_TIMEOUT_MS = 10_000
 _OPEN_SECONDS = 30
+_CANCELLATIONS = 2
+_ABANDON_SECONDS = 0.5
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Settled = Callable[[Exception | None], None]
@@ -134,14 +137,12 @@ async def _abandon(producer: AIOKafkaProducer, stop: "asyncio.Task[None]") -> No
     for batch in [*accumulator._pending_batches, *waiting]:  # noqa: SLF001
         batch.future.cancel()
     sender = producer._sender.sender_task  # noqa: SLF001
-    if sender is None:  # never started
-        stop.cancel()
-    for _ in range(3):
-        if sender is not None:
-            sender.cancel()
-        await asyncio.wait({stop}, timeout=0.2)
-        if stop.done():
-            return
-    stop.cancel()
-    await asyncio.wait({stop}, timeout=0.2)
-    await producer.client.close()
+    for _ in range(_CANCELLATIONS):
+        for task in (sender, stop):
+            if task is not None:
+                task.cancel()
+        await asyncio.wait({stop}, timeout=_ABANDON_SECONDS)
+    # A sender that ends by cancellation ends stop() before it comes to this.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ABANDON_SECONDS):
+            await producer.client.close()

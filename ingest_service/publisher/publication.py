@@ -21,7 +21,7 @@ _MAX_EVENTS = 10_000
 _MAX_BYTES = 64 << 20
 _LINGER_MS = 5  # here throughput counts, not the latency of one event
 _COMPRESSION = "lz4"
-_CONNECT_SECONDS = 15.0
+_CONNECT_SECONDS = 10.0
 _FLUSH_SECONDS = 10.0
 
 
