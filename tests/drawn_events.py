@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from given_events import GOOD, TELEMETRY
-from ingest_service.events.v1.careful import FIELDS
+from ingest_service.events.v1.fields import FIELDS
 
 unhurried = settings(deadline=None)
 """For a machine that other tests keep busy: no example fails for the time it takes."""

@@ -3,6 +3,7 @@
 `ordinary` is a shorter way to the same answers; where the two differ, `ordinary` is wrong.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -22,22 +23,6 @@ from ingest_service.events.v1.moment import judge_moment
 from ingest_service.events.v1.parsing import decode_anything, decode_members
 from ingest_service.events.v1.refusal import Refused
 from ingest_service.events.v1.structure import is_too_deep, replace_nul
-
-FIELDS: Final = frozenset(
-    {
-        "id",
-        "event_type",
-        "user_id",
-        "agent_id",
-        "server_name",
-        "tool_name",
-        "decision",
-        "reason",
-        "timestamp",
-        "gateway_request_id",
-        "metadata",
-    }
-)
 
 _NOT_JSON: Final = "the value is not valid JSON (RFC 8259): send one JSON object and nothing else"
 
@@ -112,7 +97,7 @@ def _judge_members(
         reason=reason,
         timestamp_us=timestamp_us,
         gateway_request_id=fields.accept_request_id(members),
-        metadata=join_metadata(accept_metadata(members), accept_unknown(members, FIELDS), changes),
+        metadata=join_metadata(accept_metadata(members), _judge_unknown(members), changes),
         kafka_offset=record.offset,
     )
 
@@ -122,3 +107,8 @@ def _judge_id(record: Record, members: fields.Members) -> str:
     if member is None or member == b"null":
         return derive_id(record)
     return accept_id(fields.accept_text("id", member))
+
+
+def _judge_unknown(members: fields.Members) -> Mapping[str, bytes]:
+    known = fields.FIELDS
+    return accept_unknown({name: text for name, text in members.items() if name not in known})

@@ -20,6 +20,22 @@ from ingest_service.events.v1.refusal import Refused
 Members = Mapping[str, bytes]
 """The members of the event, each as JSON text."""
 
+FIELDS: Final = frozenset(
+    {
+        "id",
+        "event_type",
+        "user_id",
+        "agent_id",
+        "server_name",
+        "tool_name",
+        "decision",
+        "reason",
+        "timestamp",
+        "gateway_request_id",
+        "metadata",
+    }
+)
+
 NULL: Final = (None, b"null")
 """For an optional field, absent and null mean the same."""
 

@@ -38,12 +38,11 @@ def accept_metadata(members: Members) -> bytes:
     return member
 
 
-def accept_unknown(members: Members, known: frozenset[str]) -> dict[str, bytes]:
+def accept_unknown(unknown: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """Return the fields that the contract does not know, as they were sent.
 
     A rejection does not name them: their names are content.
     """
-    unknown = {name: member for name, member in members.items() if name not in known}
     for member in unknown.values():
         _judge(member, "a field that is not of this contract")
     return unknown

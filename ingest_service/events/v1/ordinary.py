@@ -4,7 +4,7 @@ It answers only when nothing about the record is unusual, and then exactly as `c
 everything else it hands over. Flat on purpose: a call costs 50 ns, and there are 100,000 a second.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -20,10 +20,10 @@ from ingest_service.events.v1.bounds import (
     TELEMETRY,
 )
 from ingest_service.events.v1.careful import judge
-from ingest_service.events.v1.fields import is_event_type, read_timestamp
+from ingest_service.events.v1.fields import FIELDS, is_event_type, read_timestamp
 from ingest_service.events.v1.identity import derive_id
-from ingest_service.events.v1.metadata import EXTRA, INGEST
-from ingest_service.events.v1.parsing import decode_number, decode_object
+from ingest_service.events.v1.metadata import EXTRA, INGEST, accept_unknown, join_metadata
+from ingest_service.events.v1.parsing import decode_number, decode_object, decode_unknown
 from ingest_service.events.v1.refusal import Refused
 from ingest_service.events.v1.structure import has_long_integer, is_too_deep
 
@@ -45,7 +45,12 @@ class _Ordinary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=Fal
     metadata: Raw = Raw(b"{}")
 
 
+class _Newer(_Ordinary, kw_only=True, forbid_unknown_fields=False, gc=False):
+    """The event of a publisher that knows more fields than this contract."""
+
+
 _decode: Final = msgspec.json.Decoder(_Ordinary).decode
+_decode_newer: Final = msgspec.json.Decoder(_Newer).decode
 _new: Final = tuple.__new__
 _BACKSLASH: Final = ord("\\")
 _KNOWN_TYPES: Final = frozenset({"tool_invoke", "a2a_communication", "discovery"})
@@ -78,17 +83,18 @@ def decoder(limits: Limits) -> Callable[[Record], Row | Rejection]:
             return judge(record, limits)
         try:
             if not value.isascii():
-                value.decode()  # `Raw` lets bytes through that are not UTF-8
-            event = _decode(value)
+                value.decode()  # the parser only skips a `metadata` that a second one replaces
+            unknown: Mapping[str, bytes] = {}
+            try:
+                event = _decode(value)
+            except msgspec.ValidationError:
+                event = _decode_newer(value)
+                unknown = accept_unknown(decode_unknown(value, FIELDS))
             inside = decode_object(event.metadata)
             seconds = decode_number(event.timestamp)
-            if (
-                len(event.timestamp) <= _PLAIN_CHARACTERS
-                and _FIRST_SECOND <= seconds < _LAST_SECOND
-            ):
-                timestamp_us = round(seconds * 1e6)
-            else:
-                timestamp_us = read_timestamp(bytes(event.timestamp))
+            literal = event.timestamp
+            plain = len(literal) <= _PLAIN_CHARACTERS and _FIRST_SECOND <= seconds < _LAST_SECOND
+            timestamp_us = round(seconds * 1e6) if plain else read_timestamp(bytes(literal))
         except (msgspec.DecodeError, UnicodeDecodeError, Refused):
             return judge(record, limits)
         kafka_us = record.timestamp * 1_000
@@ -108,6 +114,8 @@ def decoder(limits: Limits) -> Callable[[Record], Row | Rejection]:
             identity = derive_id(record)
         elif identity.encode().translate(_HEX_CLASSES) != _UUID_CLASSES:
             return judge(record, limits)
+        if unknown:
+            metadata = join_metadata(metadata, unknown, {})
         return _new(
             Row,
             (

@@ -41,6 +41,13 @@ def decode_members(text: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in _decode_raw_members(text).items()}
 
 
+def decode_unknown(text: bytes, known: frozenset[str]) -> dict[str, bytes]:
+    """Return the members of an object whose names are not known, in their order."""
+    return {
+        name: bytes(raw) for name, raw in _decode_raw_members(text).items() if name not in known
+    }
+
+
 def encode_members(members: Mapping[str, bytes]) -> bytes:
     """Return the object that has these members, each as it is given."""
     return msgspec.json.encode({name: Raw(text) for name, text in members.items()})

@@ -13,7 +13,8 @@ from given_events import KAFKA_MS, event, record, spelled
 from ingest_service.events.decode import decode, decoder
 from ingest_service.events.record import Limits, Row, StoredRecord
 from ingest_service.events.rejection import Reason, Rejection
-from ingest_service.events.v1.careful import FIELDS, judge
+from ingest_service.events.v1.careful import judge
+from ingest_service.events.v1.fields import FIELDS
 from ingest_service.events.v1.structure import has_long_integer, is_too_deep
 
 WRITING = {Reason.ID_REUSED, Reason.REFUSED_BY_DATABASE}
