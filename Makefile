@@ -29,7 +29,7 @@ check: $(INSTALLED) ## lint, formatting, types, import layers, shell and YAML
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 	@git grep --untracked -lE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs $(BIN)/shellcheck
 	@git ls-files -co --exclude-standard '*.yaml' '*.yml' | xargs $(BIN)/yamllint --strict
 	@if [ -f Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
