@@ -39,7 +39,7 @@ class Outbox:
         self.trouble = "there is no connection to the broker yet"
         self.connected = asyncio.Event()
         self._open_producer = open_producer
-        self._entries: set[Entry] = set()
+        self._entries: dict[Entry, None] = {}  # in their order
         self._bytes = 0
         self._unrouted = Lane()
         self._session: Session | None = None
@@ -78,7 +78,7 @@ class Outbox:
             raise NotRecorded(entry.audit_id, self._closed, maybe_recorded=False)
         if len(self._entries) >= self.max_events or self._bytes + entry.size > self.max_bytes:
             raise BufferFull(entry.audit_id, self.max_events, self.max_bytes)
-        self._entries.add(entry)
+        self._entries[entry] = None
         self._bytes += entry.size
         self._route(entry)
 
@@ -189,7 +189,7 @@ class Outbox:
         if entry.settled:  # an old producer's acknowledgement came after the new one's
             return
         entry.settled = True
-        self._entries.discard(entry)
+        del self._entries[entry]
         self._bytes -= entry.size
         self._changed.set()
         entry.on_settled(failure)

@@ -19,6 +19,7 @@ _MAX_CHARACTERS = 4 << 20
 _KEPT_CHARACTERS = 256
 _ORDINARY_NODES = 20_000
 _LEAST_FLOAT = 1e-308  # smaller ones print with an exponent that the contract refuses
+_PRINTABLE_BITS = 10_000  # Python refuses to print integers of more than 4,300 digits
 _LARGEST_INT = 10**39  # together with its sign, one more digit would be too long
 
 encode = msgspec.json.Encoder().encode
@@ -89,7 +90,8 @@ class Plain:
         if type(value) is int:
             if -_LARGEST_INT < value < _LARGEST_INT:
                 return value
-            return self._replaced(value, name, "number_out_of_range")
+            digits = str(value) if value.bit_length() < _PRINTABLE_BITS else None
+            return self._replaced(value, name, "number_out_of_range", digits)
         if math.isfinite(value) and (abs(value) >= _LEAST_FLOAT or value == 0):
             return value
         return self._replaced(value, name, "number_out_of_range", repr(value))

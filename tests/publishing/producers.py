@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ingest_service.errors import BrokerUnavailableError, RecordRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     Settled = Callable[[Exception | None], None]
 
@@ -48,9 +48,10 @@ class FakeProducer:
                 self._broker.records.append((key, value))
                 settled(None)
 
-    def break_down(self) -> None:
-        """Fail what is on its way, and whatever comes."""
+    def break_down(self, silent: Collection[bytes] = ()) -> None:
+        """Fail what is on its way, and whatever comes; of `silent` values nothing is ever heard."""
         self._spent = True
+        self._held = [held for held in self._held if held[0][1] not in silent]
         self.acknowledge()
 
     async def close(self, seconds: float) -> None:

@@ -164,6 +164,40 @@ async def test_a_spent_producer_is_replaced_and_its_rest_sent_again(
     assert len(broker.producers) == 2
 
 
+async def test_an_entry_that_was_being_handed_over_is_not_lost(
+    outbox: Outbox, broker: FakeBroker, ending: Ending
+) -> None:
+    """A full partition's next entry goes back in line when the producer breaks meanwhile."""
+    broker.blocked = {0}
+    broker.max_record_bytes = 10
+    outbox.start()
+    outbox.put(ending.entry("first", key=b"\x00"))
+    outbox.put(ending.entry("second", key=b"\x00"))
+    outbox.put(ending.entry("large", b"x" * 11, key=b"\x01"))
+    await ending.of("large")
+    await until(lambda: len(broker.producers) == 2)
+    broker.unblock()
+    assert await ending.of("first", "second") == [None, None]
+    assert broker.values == [b"first", b"second"]
+
+
+async def test_what_a_spent_producer_never_answered_is_sent_again(
+    outbox: Outbox, broker: FakeBroker, ending: Ending
+) -> None:
+    """No answer by the time it is closed: the next producer sends it, under the same id."""
+    broker.holds = True
+    await connect(outbox)
+    outbox.put(ending.entry("silent", key=b"\x00"))
+    await turns()
+    outbox.put(ending.entry("broken", key=b"\x01"))
+    await turns()
+    broker.producers[0].break_down(silent={b"silent"})
+    await until(lambda: len(broker.producers) == 2)
+    await turns()
+    broker.acknowledge()
+    assert await ending.of("silent", "broken") == [None, None]
+
+
 async def test_a_refused_record_is_told_and_its_neighbours_arrive(
     outbox: Outbox, broker: FakeBroker, ending: Ending
 ) -> None:
