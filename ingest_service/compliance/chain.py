@@ -74,7 +74,7 @@ def counted(originals: Sequence[Original]) -> tuple[int, int, int]:
 
 def _covers(entry: Entry, originals: Sequence[Original]) -> bool:
     return (
-        len(originals) == entry.next_offset - entry.first_offset
+        0 < len(originals) == entry.next_offset - entry.first_offset
         and judgeable(originals)
         and originals[0].record.offset == entry.first_offset
     )

@@ -75,13 +75,16 @@ class Batch:
 
     def _ruled(self, entry: Entry, original: Original, ruling: Row | Rejection) -> None:
         verdict, offset = original.verdict, original.record.offset
+        if verdict is None and isinstance(ruling, Row):  # nearly every record
+            self._claim(offset, Claim(self.stream.id, offset, ruling))
+            return
         wrong = _wrong(verdict, ruling)
         if wrong is not None:
             self._find(Class.WRONG_VERDICT, entry, offset, wrong)
             if verdict is None:
                 self.assumed.append(offset)
-        elif isinstance(ruling, Row) and not isinstance(verdict, str):
-            self._claim(offset, Claim(*(verdict or (self.stream.id, offset)), ruling))
+        elif isinstance(ruling, Row) and isinstance(verdict, tuple):
+            self._claim(offset, Claim(*verdict, ruling))
         elif isinstance(ruling, Row) and verdict == Reason.ID_REUSED:
             self.reused.append(Claim(self.stream.id, offset, ruling))
 
