@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from ingest_service.errors import SetupError
@@ -181,6 +183,8 @@ def load() -> Settings:
         settings = Settings()
     except ValidationError as exc:
         mistakes += [_mistake(error) for error in exc.errors(include_input=False)]
+    except SettingsError:  # a whole group in one variable, and that is no JSON: named above
+        pass
     else:
         mistakes += _contradictions(settings.kafka)
         if not mistakes:
@@ -203,10 +207,11 @@ def _mistake(error: Any) -> str:
     variable = PREFIX + "__".join(str(part).upper() for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{variable}: no such setting"
-    return f"{variable}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{variable}: {message[0].lower()}{message[1:]}"
 
 
-def _unknown_variables(environ: Any) -> list[str]:
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Name misspelt groups: pydantic-settings passes over them in silence."""
     known = sorted(Settings.model_fields)
     found = []
@@ -216,6 +221,10 @@ def _unknown_variables(environ: Any) -> list[str]:
             near = difflib.get_close_matches(group.lower(), known, 1)
             hint = f"; did you mean {PREFIX}{near[0].upper()}__...?" if near else ""
             found.append(f"{variable}: no such setting{hint}")
+        elif variable.startswith(PREFIX) and not nested:
+            group, _, name = group.partition("_")
+            if group.lower() in known:
+                found.append(f"{variable}: no such setting; did you mean {PREFIX}{group}__{name}?")
     return sorted(found)
 
 
