@@ -1,0 +1,163 @@
+"""What goes on beside the writers: lag, the watchdog, and what Kafka is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.events import TOPIC, record
+from fakes.source import FakeBroker, FakeSource
+from ingest_service.persist import watch
+from ingest_service.persist.observer import WorkerObserver
+from ingest_service.telemetry.health import STALL_SECONDS, Health, Phase
+from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
+from waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_LOOK_EVERY_SECONDS", 0.002)
+    monkeypatch.setattr(watch, "_END_OFFSETS_EVERY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker(TOPIC, [[], []])
+
+
+@pytest.fixture
+def observer() -> WorkerObserver:
+    return WorkerObserver(WorkerMetrics(new_registry()), Health())
+
+
+@asynccontextmanager
+async def beside(work: Coroutine) -> AsyncIterator[None]:
+    """Run a loop that never ends by itself; a crash of it fails the test."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def long_after() -> float:
+    return time.monotonic() + STALL_SECONDS + 1
+
+
+async def test_lag_is_asked_for_while_partitions_are_paused(
+    broker: FakeBroker, observer: WorkerObserver
+):
+    """The end of the log is the broker's answer, for lag grows exactly while nothing is fetched."""
+    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+        await until(lambda: observer.ends == {0: 0, 1: 0})
+        broker.logs[1] += [record(0, 1), record(1, 1)]
+        await until(lambda: observer.ends == {0: 0, 1: 2})
+        assert observer.health.phase is Phase.ASSIGNED
+
+
+async def test_broker_that_does_not_answer_shows_and_comes_back(
+    broker: FakeBroker, observer: WorkerObserver
+):
+    """The loop outlives an outage, and health says which dependency is away."""
+    broker.available = False
+    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+        await until(lambda: "away" in str(observer.health.detailed(time.monotonic())))
+        broker.available = True
+        await until(lambda: observer.ends == {0: 0, 1: 0})
+        assert "away" not in str(observer.health.detailed(time.monotonic()))
+
+
+async def test_member_without_partitions_stands_by(broker: FakeBroker, observer: WorkerObserver):
+    """A spare worker is ready, although it has nothing to do."""
+    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+        source.reassign(())
+        await until(lambda: observer.health.phase is Phase.STANDING_BY)
+        assert observer.health.ready()
+
+
+@pytest.mark.parametrize("cause", ["database", "operator", None])
+def test_only_work_that_stands_still_without_a_cause_fails_health(
+    observer: WorkerObserver, cause: str | None
+):
+    """An outage, or a partition that waits for an operator, is no reason to restart a worker."""
+    observer.durable_offset(TOPIC, 0, 5)
+    observer.end_offset(TOPIC, 0, 9)
+    if cause == "database":
+        observer.database_unavailable("away")
+    elif cause == "operator":
+        observer.partition_stopped(0, "why")
+    watch._feed_watchdog(observer, time.monotonic())
+    watch._feed_watchdog(observer, long_after() - 1)
+    later = long_after() + 0.5
+    assert observer.health.alive(later) is (cause is not None)
+
+
+def test_idle_partition_is_healthy(observer: WorkerObserver):
+    """With nothing to do nothing has to move."""
+    observer.durable_offset(TOPIC, 0, 9)
+    observer.end_offset(TOPIC, 0, 9)
+    watch._feed_watchdog(observer, time.monotonic())
+    watch._feed_watchdog(observer, long_after())
+    assert observer.health.alive(long_after() + 1)
+
+
+def test_partition_that_moves_again_is_no_longer_stopped(observer: WorkerObserver):
+    """What health says about a stopped partition ends with its next durable offset."""
+    observer.partition_stopped(0, "operator, decide")
+    assert "operator, decide" in str(observer.health.detailed(time.monotonic()))
+    observer.durable_offset(TOPIC, 0, 5)
+    assert "operator, decide" not in str(observer.health.detailed(time.monotonic()))
+
+
+def test_partition_of_another_worker_is_forgotten(observer: WorkerObserver):
+    """Nothing is committed, watched or shown for what is not ours any more."""
+    observer.partition_stopped(0, "operator, decide")
+    observer.durable_offset(TOPIC, 0, 5)
+    observer.partition_stopped(0, "operator, decide")
+    observer.end_offset(TOPIC, 0, 9)
+    watch._feed_watchdog(observer, time.monotonic())
+    observer.forget_partition(TOPIC, 0)
+    assert (observer.durable, observer.ends, observer.faults) == ({}, {}, {})
+    assert observer.health.alive(long_after())
+    assert "operator, decide" not in str(observer.health.detailed(time.monotonic()))
+
+
+class CountingSource(FakeSource):
+    """Remembers each commit."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        super().__init__(broker)
+        self.commits: list[dict[int, int]] = []
+
+    async def commit(self, offsets) -> None:
+        self.commits.append(dict(offsets))
+
+
+async def test_kafka_is_told_only_what_has_moved(broker: FakeBroker, observer: WorkerObserver):
+    """An idle worker writes nothing into Kafka's offsets topic."""
+    source = CountingSource(broker)
+    observer.durable_offset(TOPIC, 0, 5)
+    observer.durable_offset(TOPIC, 1, 7)
+    told = await watch.commit_durable(source, observer, {})
+    observer.durable_offset(TOPIC, 1, 8)
+    told = await watch.commit_durable(source, observer, told)
+    await watch.commit_durable(source, observer, told)
+    assert source.commits == [{0: 5, 1: 7}, {1: 8}, {}]
+
+
+async def test_kafka_is_told_again_and_again(broker: FakeBroker, observer: WorkerObserver):
+    """Lag tools see the ledger's progress while the worker runs, not only at its end."""
+    async with broker.member() as source, beside(watch.commit_offsets(source, observer)):
+        for offset in (3, 4):
+            observer.durable_offset(TOPIC, 0, offset)
+            await until(lambda: broker.committed == {0: offset})  # noqa: B023 - ends before the next
