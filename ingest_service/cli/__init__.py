@@ -56,8 +56,8 @@ def main() -> None:
     # Libraries warn of what we say better; a worker sets up its own logging.
     logging.basicConfig(handlers=[logging.NullHandler()])
     arguments = sys.argv[1:]
-    application = assembled(arguments)
-    sys.exit(ended(lambda: application(arguments, prog_name="ingest-service")))
+    # Assembling imports the command, which takes a moment in which somebody may press Ctrl-C.
+    sys.exit(ended(lambda: assembled(arguments)(arguments, prog_name="ingest-service")))
 
 
 def assembled(arguments: Sequence[str]) -> typer.Typer:
