@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from asyncpg.exceptions import _base
 
-from ingest_service.adapters.database import WriterConnection
+from ingest_service.adapters.database import ADVISORY_CLASS, WriterConnection
 from ingest_service.adapters.database_errors import Step, reaction, translated
 from ingest_service.adapters.migrations import migrate
 from ingest_service.errors import (
@@ -102,6 +103,14 @@ def test_value_that_the_driver_cannot_encode_is_a_rows_fault(error: Exception):
     assert refusal.value.__suppress_context__
     with pytest.raises(type(error)), translated(Step.OTHER):
         raise error
+
+
+def test_argument_that_the_driver_cannot_encode_is_a_rows_fault():
+    """The driver has an error of its own for it, whose text repeats the value as well."""
+    with pytest.raises(RowRefusedError) as refusal, translated():
+        raise _base.DataError("invalid input for query argument $1: 'secret'")
+    assert "secret" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
 
 
 def test_unknown_error_passes_as_it_is():
@@ -235,3 +244,21 @@ async def test_frozen_answer_is_an_outage(
                     async with database.transaction():
                         await database.heads([stream.id])
             assert await database.heads([stream.id]) == {}
+
+
+@pytest.mark.database
+async def test_holder_of_another_role_cannot_be_ended(database_dsn: str):
+    """A lock that our role may not break is an outage that says what to do, not a crash."""
+    await migrate(database_dsn)
+    async with login(database_dsn, WRITER) as dsn, connected(database_dsn) as superuser:
+        async with WriterConnection(dsn, takeover_seconds=0.05) as database:
+            stream = await database.stream("events", 0)
+            async with superuser.transaction():
+                await superuser.execute(
+                    "select pg_advisory_xact_lock($1, $2)", ADVISORY_CLASS, stream.id
+                )
+                with pytest.raises(DatabaseUnavailableError, match="pg_terminate_backend"):
+                    async with database.transaction():
+                        await database.lock([stream.id])
+            async with database.transaction():
+                await database.lock([stream.id])
