@@ -48,14 +48,15 @@ def unpack_originals(packed: bytes, topic: str, partition: int) -> list[Original
     try:
         pairs = _decode_pairs(bytes(igzip.decompress(packed)))
         return [
-            Original(bytes(raw), _record(bytes(raw), topic, partition), verdict)
+            Original(bytes(raw), record_of(bytes(raw), topic, partition), verdict)
             for raw, verdict in pairs
         ]
     except (_GZIP_ERROR, EOFError, OSError, msgspec.MsgspecError) as exc:
         raise OriginalsUnreadableError(f"originals cannot be read: {type(exc).__name__}") from exc
 
 
-def _record(raw: bytes, topic: str, partition: int) -> StoredRecord:
-    offset, timestamp, key, value, headers = _decode_frame(raw)
+def record_of(frame: bytes, topic: str, partition: int) -> StoredRecord:
+    """Return the record that `ledger.frame` was given."""
+    offset, timestamp, key, value, headers = _decode_frame(frame)
     names = [(name.decode("utf-8", "surrogateescape"), content) for name, content in headers]
     return StoredRecord(topic, partition, offset, timestamp, key, value, names)
