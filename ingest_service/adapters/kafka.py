@@ -241,10 +241,10 @@ class AuditConsumer:
             ) from exc
         return {each.partition: Bounds(starts[each], ends[each]) for each in wanted}
 
-    async def commit(self, offsets: Mapping[int, int]) -> None:
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
         """Tell Kafka how far we are. Only lag tools read it, so a failure is no reason to stop."""
         if not offsets:
-            return
+            return True
         try:
             # aiokafka retries a commit for ever when the broker is gone.
             async with asyncio.timeout(_COMMIT_SECONDS):
@@ -253,6 +253,8 @@ class AuditConsumer:
                 )
         except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
             _log.debug("kafka commit failed", error=type(exc).__name__)
+            return False
+        return True
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):

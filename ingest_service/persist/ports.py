@@ -121,8 +121,8 @@ class Source(Protocol):
         """Ask the broker what each log holds."""
         ...
 
-    async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell Kafka how far we are, for lag tools; nothing depends on it, nothing is raised."""
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
+        """Tell Kafka how far we are, for lag tools; say whether it was taken, never raise."""
         ...
 
 

@@ -69,6 +69,8 @@ async def commit_durable(
 ) -> dict[int, int]:
     """Commit what has moved since `told`; return what is told now."""
     durable = dict(observer.durable)
-    await source.commit({n: offset for n, offset in durable.items() if told.get(n) != offset})
+    moved = {n: offset for n, offset in durable.items() if told.get(n) != offset}
+    if not await source.commit(moved):
+        return told
     failpoint("after_kafka_commit")
     return durable

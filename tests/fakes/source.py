@@ -135,8 +135,9 @@ class FakeSource:
             raise BrokerUnavailableError("away")
         return {partition: self._broker.bounds(partition) for partition in partitions}
 
-    async def commit(self, offsets: Mapping[int, int]) -> None:
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
         if self._broker.available:
             self._broker.committed |= {
                 n: offset for n, offset in offsets.items() if n in self.assigned
             }
+        return self._broker.available

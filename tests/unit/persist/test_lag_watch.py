@@ -139,8 +139,9 @@ class CountingSource(FakeSource):
         super().__init__(broker)
         self.commits: list[dict[int, int]] = []
 
-    async def commit(self, offsets) -> None:
+    async def commit(self, offsets) -> bool:
         self.commits.append(dict(offsets))
+        return self._broker.available
 
 
 async def test_kafka_is_told_only_what_has_moved(broker: FakeBroker, observer: WorkerObserver):
@@ -153,6 +154,17 @@ async def test_kafka_is_told_only_what_has_moved(broker: FakeBroker, observer: W
     told = await watch.commit_durable(source, observer, told)
     await watch.commit_durable(source, observer, told)
     assert source.commits == [{0: 5, 1: 7}, {1: 8}, {}]
+
+
+async def test_what_kafka_did_not_hear_is_said_again(broker: FakeBroker, observer: WorkerObserver):
+    """A commit that failed is not taken for told, or a quiet topic would show lag for hours."""
+    source = CountingSource(broker)
+    observer.durable_offset(TOPIC, 0, 5)
+    broker.available = False
+    told = await watch.commit_durable(source, observer, {})
+    broker.available = True
+    await watch.commit_durable(source, observer, told)
+    assert source.commits == [{0: 5}, {0: 5}]
 
 
 async def test_kafka_is_told_again_and_again(broker: FakeBroker, observer: WorkerObserver):
