@@ -1,5 +1,6 @@
 """What `verify` reads from the database, from one snapshot, beside whoever is writing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -109,6 +110,17 @@ class Evidence:
         await self._comparer.execute("set local plan_cache_mode = force_custom_plan")
         await self._comparer.execute("set local jit = off; set local work_mem = '64MB'")
 
+    async def on_its_way(self) -> None:
+        """Return once the comparison under way has been sent: it goes on while we compute.
+
+        A batch is more than a socket takes at once, and nothing is sent while Python computes.
+        """
+        # There is no public way to it, and nothing that tells when the buffer is empty.
+        transport: asyncio.Transport = self._comparer._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        await asyncio.sleep(0)
+        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
     # --- the ledger and the originals ------------------------------------------------------------
 
     async def streams(self) -> list[Stream]:
@@ -140,7 +152,9 @@ class Evidence:
 
         Raises `ClaimRefusedError` when the database cannot read one of them.
         """
-        found = await self._compare(sql.UNCONFIRMED, claims)
+        # Nearly always one stream: known beforehand, the others' rows of that time are left out.
+        streams = sorted({claim.stream_id for claim in claims})
+        found = await self._compare(sql.UNCONFIRMED, claims, streams)
         return sorted(row[0] - 1 for row in found)
 
     async def by_key(self, claims: Sequence[Claim]) -> list[tuple[int, list[str]]]:
@@ -153,9 +167,11 @@ class Evidence:
         found = await self._compare(sql.BY_PLACE, claims)
         return [(row[0] - 1, row[1]) for row in found]
 
-    async def _compare(self, query: str, claims: Sequence[Claim]) -> list[asyncpg.Record]:
+    async def _compare(
+        self, query: str, claims: Sequence[Claim], *more: object
+    ) -> list[asyncpg.Record]:
         try:
-            return await self._comparer.fetch(query, *_columns(claims), *_bounds(claims))
+            return await self._comparer.fetch(query, *_columns(claims), *_bounds(claims), *more)
         except _REFUSED as exc:
             # The error ended the transaction, but not the snapshot. A savepoint for each batch
             # would cost the overlap with the reading side.

@@ -86,7 +86,7 @@ select expected.index
 from expected
 where not exists (
     select from gateway_audit_events as found
-    where {_SAME_KEY} and {_IN_TIME}
+    where {_SAME_KEY} and {_IN_TIME} and found.stream_id = any ($16::smallint[])
         and found.stream_id = expected.stream_id and found.kafka_offset = expected.kafka_offset
         and {_SAME_CONTENT})
 """  # noqa: S608 - constants only

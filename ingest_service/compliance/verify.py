@@ -105,6 +105,7 @@ class _Run:
             for stream in streams:
                 async for batch in self._batches(stream):
                     await beside(self._compare(batch))
+                    await self._evidence.on_its_way()
         await self._comparison.settle()
 
     async def _batches(self, stream: Stream) -> AsyncIterator[Batch]:
@@ -154,7 +155,6 @@ async def _beside() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Any]]
         if task is not None:
             await task
         task = asyncio.create_task(work, name="verify: compare")
-        await asyncio.sleep(0)  # so that its query is on the way before the caller computes on
 
     try:
         yield start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from ingest_service import ledger, originals
+from ingest_service.adapters.evidence import Claim, ClaimRefusedError, open_evidence
 from ingest_service.adapters.migrations import migrate
 from ingest_service.compliance.findings import Class
 from ingest_service.compliance.verify import EVERYTHING, Report, Selection, verify
 from ingest_service.errors import SetupError
+from ingest_service.events.decode import decode
+from ingest_service.events.record import Row, StoredRecord
 from logins import login
 from schema import COMPLIANCE, OPERATOR, connected
 from trail import TOPIC, Trail, event, value
@@ -567,16 +571,58 @@ async def test_verify_sees_one_moment_beside_a_writer(written: Written):
     assert wrong(report) == {Class.ROW_MISSING: [101]}
 
 
+async def test_search_by_place_is_bounded(written: Written, monkeypatch: pytest.MonkeyPatch):
+    """A table whose ids were all changed does not fill the memory: the rest is counted."""
+    monkeypatch.setattr("ingest_service.compliance.comparison.MOST_PENDING", 2)
+    await written.owner.execute(
+        f"update {ROWS} set id = gen_random_uuid() where kafka_offset between 30 and 33"
+    )
+    found = wrong(await verify(written.dsn))
+    assert found == {
+        Class.ROW_DIFFERS: [30, 31],
+        Class.ROW_MISSING: [32, 33],
+        Class.ROW_ADDED: [32, 33],
+    }
+
+
+async def test_many_odd_blocks_are_counted(written: Written, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a bound the extra rows of a block are told by their number, at its first offset."""
+    monkeypatch.setattr("ingest_service.compliance.completeness.MOST_BLOCKS", 1)
+    await add_row(written, "stream_id, 11")
+    await add_row(written, f"stream_id, {16384 * 5 + 7}")
+    await add_row(written, f"stream_id, {16384 * 5 + 9}")
+    report = await verify(written.dsn)
+    assert wrong(report) == {Class.ROW_ADDED: [11, 16384 * 5]}
+    assert report.counts[Class.ROW_ADDED] == 3
+
+
+async def test_claim_that_the_database_cannot_read_does_not_end_the_snapshot(written: Written):
+    """Only a forged original decodes to such a row: it is told apart, and the walk goes on."""
+    row = decode(StoredRecord(TOPIC, 0, 5, 1_748_908_795_000, None, value(5)))
+    assert isinstance(row, Row)
+    good = Claim(written.stream.id, 5, row)
+    bad = [good._replace(row=row._replace(metadata=b'"')), good._replace(offset=2**63)]
+    async with open_evidence(written.dsn) as evidence:
+        await written.owner.execute(f"delete from {ROWS} where kafka_offset = 5")
+        for claim in bad:
+            with pytest.raises(ClaimRefusedError):
+                await evidence.unconfirmed([good, claim])
+        assert await evidence.unconfirmed([good]) == [], "it still sees the row"
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
-def command(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    dsn: str, *arguments: str, terminal: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """Run `ingest-service verify`."""
     kept = {name: text for name, text in os.environ.items() if "INGEST_" not in name}
     return subprocess.run(
         [sys.executable, "-m", "ingest_service", "verify", *arguments],
-        env=kept | {"INGEST_DATABASE__DSN": dsn},
-        capture_output=True,
+        env=kept | {"INGEST_DATABASE__DSN": dsn, "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
         text=True,
         timeout=60,
         check=False,
@@ -600,6 +646,19 @@ async def test_command_exits_by_what_it_found(written: Written):
     unknown = await asyncio.to_thread(command, written.dsn, "--partition", "9")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "no such topic or partition" in unknown.stderr
+
+
+async def test_command_shows_progress_on_a_terminal(written: Written):
+    """A person sees how far it is, apart from the report."""
+    master, terminal = pty.openpty()
+    try:
+        done = await asyncio.to_thread(command, written.dsn, terminal=terminal)
+        shown = os.read(master, 100_000).decode()
+    finally:
+        os.close(terminal)
+        os.close(master)
+    assert "38/38" in shown
+    assert "✓ nothing wrong" in done.stdout
 
 
 @pytest.mark.parametrize(
