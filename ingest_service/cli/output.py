@@ -25,8 +25,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform, and not for every command
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.run(_interruptible(work))
+    return uvloop.run(_interruptible(work))
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Let Ctrl-C stay Ctrl-C: aiokafka turns the cancellation into an error of its own."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        return await work
+    except Exception:
+        if task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
 
 
 def ended(command: Callable[[], object]) -> int:

@@ -14,10 +14,12 @@ import pytest
 from ingest_service.adapters import migrations
 from ingest_service.adapters.migrations import Step, migrate
 from ingest_service.errors import DatabaseUnavailableError, SetupError
-from schema import COMPLIANCE, OPERATOR, WRITER, append, blocked_by, connected, entry, open_stream
+from schema import WRITER, append, blocked_by, connected, entry, open_stream
+from stack import postgres
+from stack.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     FreshDatabase = Callable[[str], AbstractAsyncContextManager[str]]
@@ -169,10 +171,18 @@ async def test_waiting_run_says_so_and_goes_on(database_dsn: str):
     assert (await waiting).after == HEAD
 
 
-async def test_role_that_another_database_is_just_making_is_taken(fresh_database: FreshDatabase):
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[str]:
+    """Yield a superuser's DSN to a cluster in which nobody has made our roles yet."""
+    server = postgres.start(State(tmp_path, State.shared().downloads))
+    yield server.address
+    server.stop()
+
+
+async def test_role_that_another_database_is_just_making_is_taken(own_cluster: str):
     """Two databases of one cluster may be migrated at once although roles belong to both."""
-    async with fresh_database("plain") as dsn, connected(dsn) as elsewhere:
-        await elsewhere.execute(f"drop role if exists {WRITER}, {OPERATOR}, {COMPLIANCE}")
+    dsn = own_cluster
+    async with connected(dsn) as elsewhere:
         making = elsewhere.transaction()
         await making.start()
         await elsewhere.execute(f"create role {WRITER} nologin")
