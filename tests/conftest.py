@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -28,9 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Settle the seed before Hypothesis reads its own option."""
     given = config.getoption("--seed")
     seed = random.SystemRandom().getrandbits(32) if given is None else given
+    # Processes that share the work (pytest-xdist) share the seed of the one that prints it.
+    seed = getattr(config, "workerinput", {}).get("seed", seed)
     config.stash[SEED] = seed
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the seed to a process that shares the work."""
+    node.workerinput["seed"] = node.config.stash[SEED]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

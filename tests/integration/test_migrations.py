@@ -14,7 +14,7 @@ import pytest
 from ingest_service.adapters import migrations
 from ingest_service.adapters.migrations import Step, migrate
 from ingest_service.errors import DatabaseUnavailableError, SetupError
-from schema import WRITER, append, blocked_by, connected, entry, open_stream
+from schema import COMPLIANCE, OPERATOR, WRITER, append, blocked_by, connected, entry, open_stream
 from stack import postgres
 from stack.state import State
 
