@@ -1,4 +1,4 @@
-"""I1 to I5 of the fault matrix, asserted from what was produced and what the database holds.
+"""I1 to I5 and I7 of the fault matrix, asserted from what was produced and what the database holds.
 
 They are computed here from the journal and plain SQL, without the code under test.
 """
@@ -17,6 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 if TYPE_CHECKING:
     from stage.stage import Stage
+
+MEMORY_CAP_MIB = 400
 
 _ROWS = """
 select s.partition, e.kafka_offset, e.id::text, e.metadata::text
@@ -57,7 +59,8 @@ async def assert_invariants(stage: Stage, *, duplicates: int | None = 0) -> None
     _assert_unchanged(stage, rows, quarantine)
     _assert_contiguous(stage, ledger, len(written), len(aside), duplicates)
     await _assert_group_behind(stage)
-    # _assert_verified(stage)
+    _assert_memory_bounded(stage)
+    _assert_verified(stage)
 
 
 def _assert_nothing_lost(stage: Stage, written: list, aside: list, duplicates: int) -> None:
@@ -111,6 +114,12 @@ async def _assert_group_behind(stage: Stage) -> None:
             assert (committed or 0) <= head, "I5: Kafka was told more than is durable"
     finally:
         await consumer.stop()
+
+
+def _assert_memory_bounded(stage: Stage) -> None:
+    for worker in stage.workers:
+        peak = worker.peak_mib()
+        assert (peak or 0) <= MEMORY_CAP_MIB, f"I7: {worker.name} took {peak} MiB"
 
 
 def _assert_verified(stage: Stage) -> None:

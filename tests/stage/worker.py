@@ -7,14 +7,11 @@ import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from stage.waiting import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Worker:
@@ -40,6 +37,15 @@ class Worker:
     def returncode(self) -> int | None:
         """The exit code, once it has ended."""
         return self.process.poll()
+
+    def peak_mib(self) -> int | None:
+        """Return the most memory that was ever resident; None once it has ended."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except FileNotFoundError:
+            return None
+        kib = next((line.split()[1] for line in status.splitlines() if "VmHWM" in line), None)
+        return None if kib is None else int(kib) // 1024
 
     async def ended(self, seconds: float = 40) -> int:
         """Return the exit code as soon as it has ended."""
