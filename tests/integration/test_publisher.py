@@ -18,7 +18,7 @@ from ingest_service.publisher import AuditPublisher, GatewayAuditEvent, NotRecor
 from ingest_service.settings import KafkaSettings
 from publishing import until
 from publishing.kafka import make_topic, read_topic
-from publishing.proxy import broker_proxy
+from stage.proxy import proxy_before
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -149,7 +149,7 @@ async def test_a_broker_that_goes_away_does_not_hang_close(
     """With records on the wire and the broker gone, close ends, reports, and leaves no task."""
     before = asyncio.all_tasks()
     lost: list[NotRecorded] = []
-    async with broker_proxy(kafka_bootstrap) as proxy:
+    async with proxy_before(kafka_bootstrap, advertised=True) as proxy:
         async with publishing(
             proxy.address,
             topic,
@@ -182,15 +182,14 @@ async def test_a_broker_that_goes_away_does_not_hang_close(
 
 async def test_a_broker_that_comes_back_gets_what_waited(kafka_bootstrap: str, topic: str) -> None:
     """Events published during an outage are recorded after it, without anybody's help."""
-    async with broker_proxy(kafka_bootstrap) as proxy:
-        port = int(proxy.address.rpartition(":")[2])
+    async with proxy_before(kafka_bootstrap, advertised=True) as proxy:
         async with publishing(proxy.address, topic, deadline_seconds=60) as publisher:
             await publisher.log_gateway_event(an_event(reason="before"))
             await proxy.cut()
             waiting = asyncio.create_task(publisher.log_gateway_event(an_event(reason="during")))
             await asyncio.sleep(0.2)
             assert not waiting.done()
-            await proxy.listen(port)
+            await proxy.listen()
             await waiting
     reasons = [json.loads(one.value)["reason"] for one in await read_topic(kafka_bootstrap, topic)]
     assert sorted(set(reasons)) == ["before", "during"]
