@@ -1,4 +1,4 @@
-"""What the publisher's tests share: a producer of their own, a broker that can be cut off."""
+"""What the publisher's tests share: a producer of their own."""
 
 from __future__ import annotations
 

@@ -18,18 +18,18 @@ class Proxy:
     """Passes bytes between clients and one server, for as long as it is not told otherwise.
 
     `rewrite_request` and `rewrite_answer` see each piece on its way and return what goes on
-    instead; None cuts the connection there. What a piece is: see `kafka`.
+    instead; None cuts the connection there. What a piece is: see `__init__`.
     """
 
-    def __init__(self, target: str, *, kafka: bool = False) -> None:
+    def __init__(self, target: str, *, advertised: bool = False) -> None:
         """Stand in front of `target` (host:port).
 
-        With `kafka` a piece of an answer is one whole answer, and the broker advertises the proxy's
+        With `advertised` (a Kafka broker) a piece of an answer is one whole answer, and the broker advertises the proxy's
         address in place of its own. Else it is whatever one read returns.
         """
         host, _, port = target.rpartition(":")
         self._host, self._port = host, int(port)
-        self._kafka = kafka
+        self._advertised = advertised
         self._server: asyncio.Server | None = None
         self._own_port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,7 +127,7 @@ class Proxy:
         raise ConnectionResetError
 
     async def _read_answer(self, server: asyncio.StreamReader) -> bytes:
-        if not self._kafka:
+        if not self._advertised:
             return await server.read(1 << 16)
         size = await server.readexactly(4)
         answer = size + await server.readexactly(int.from_bytes(size, "big"))
@@ -159,9 +159,9 @@ def _advertised(host: str, port: int) -> bytes:
 
 
 @asynccontextmanager
-async def proxy(target: str, *, kafka: bool = False) -> AsyncIterator[Proxy]:
+async def proxy_before(target: str, *, advertised: bool = False) -> AsyncIterator[Proxy]:
     """Yield a proxy in front of the server."""
-    one = Proxy(target, kafka=kafka)
+    one = Proxy(target, advertised=advertised)
     await one.listen()
     try:
         yield one
