@@ -105,6 +105,8 @@ def encode_headers(headers: Headers) -> bytes:
 
 
 def _binary_names(headers: Headers) -> list[tuple[bytes, bytes | None]]:
+    if not headers:  # nearly always, and a comprehension costs as much as the encoding
+        return []
     return [(name.encode("utf-8", "surrogateescape"), value) for name, value in headers]
 
 
