@@ -1,0 +1,115 @@
+"""The database side of a fault: another way to it, a server of the test's own, what it does now."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+
+from servers.sources import TEST_SETTINGS, temporary_state
+from stack import postgres
+from stack.process import StartFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from stack.process import Server
+    from stack.state import State
+
+COPY_DATA = b"PGCOPY\n\xff\r\n\x00"
+"""How the data of a binary COPY begins."""
+COMMIT = b"commit\x00"
+
+_COPYING = """
+select pid from pg_stat_activity
+where datname = current_database() and state = 'active' and query ilike 'copy %'
+    and wait_event = 'ClientRead'
+"""
+
+
+def address_of(dsn: str) -> str:
+    """Return the "host:port" of a DSN."""
+    return urlsplit(dsn).netloc.rpartition("@")[2]
+
+
+def rerouted(dsn: str, address: str) -> str:
+    """Return the DSN by way of another "host:port"."""
+    parts = urlsplit(dsn)
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{address}").geturl()
+
+
+@asynccontextmanager
+async def session(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Yield a session of the test's own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def inside_copy(dsn: str) -> list[int]:
+    """Return the backends that wait for their client in the middle of a COPY."""
+    async with session(dsn) as connection:
+        return [row["pid"] for row in await connection.fetch(_COPYING)]
+
+
+class OwnServer:
+    """An embedded PostgreSQL that a test may kill, freeze and start again with the same data."""
+
+    def __init__(self, state: State, settings: Mapping[str, str]) -> None:
+        self._state = state
+        self._settings = settings
+        self._server: Server = postgres.start(state, settings)
+
+    @property
+    def dsn(self) -> str:
+        """A superuser's DSN to the maintenance database."""
+        return self._server.address
+
+    def kill(self) -> None:
+        """Kill the postmaster; its backends notice by themselves."""
+        process = self._server.process
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def start_again(self) -> None:
+        """Start it with the same data, once the last backend of the killed one is gone."""
+        for attempt in range(20):
+            try:
+                self._server = postgres.start(self._state, self._settings)
+            except StartFailedError:
+                if attempt == 19:
+                    raise
+            else:
+                return
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the postmaster and every process below it."""
+        assert self._server.process is not None
+        postmaster = psutil.Process(self._server.process.pid)
+        for process in (postmaster, *postmaster.children(recursive=True)):
+            process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it, whatever state it is in."""
+        if self._server.is_alive():
+            self.signal_all(signal.SIGCONT)
+        self._server.stop()
+
+
+@contextmanager
+def own_server(**settings: str) -> Iterator[OwnServer]:
+    """Yield a server of the test's own, gone afterwards."""
+    with temporary_state() as state:
+        server = OwnServer(state, TEST_SETTINGS | settings)
+        try:
+            yield server
+        finally:
+            server.stop()

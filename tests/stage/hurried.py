@@ -1,0 +1,20 @@
+"""`ingest-service` with other constants, for waits that last minutes in production.
+
+STAGE_CONSTANTS={"ingest_service.adapters.kafka._MAX_POLL_MS": 3000}: nobody who runs the service
+has a reason to set these, so they are no settings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+
+from ingest_service.cli import main
+
+for name, value in json.loads(os.environ["STAGE_CONSTANTS"]).items():
+    module_name, _, constant = name.rpartition(".")
+    module = importlib.import_module(module_name)
+    assert hasattr(module, constant), name
+    setattr(module, constant, value)
+main()
