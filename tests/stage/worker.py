@@ -77,11 +77,30 @@ class Worker:
 
         await until(has_logged, seconds=seconds, what=f"{self.name} says {text!r}; {self.tail()}")
 
+    async def stopped(self, partition: int) -> None:
+        """Return once the log says that this partition stopped."""
+
+        async def has_stopped() -> bool:
+            return any(
+                line["event"] == "partition stopped" and line["partition"] == partition
+                for line in self.lines()
+            )
+
+        await until(has_stopped, what=f"partition {partition} stopped; {self.tail()}")
+
     async def get(self, path: str) -> tuple[int, str]:
         """Ask the worker's HTTP endpoint; return status and body."""
         await self.logged("serving metrics and health")
         port = next(line["port"] for line in self.lines() if "port" in line)
         return await asyncio.to_thread(_get, f"http://127.0.0.1:{port}{path}")
+
+    async def counted(self, metric: str) -> float:
+        """Return a metric of this worker, summed over its labels."""
+        _, page = await self.get("/metrics")
+        lines = [
+            line for line in page.splitlines() if line.startswith((f"{metric}{{", f"{metric} "))
+        ]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def end(self) -> None:
         """End it whatever it does."""
