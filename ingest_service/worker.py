@@ -1,6 +1,7 @@
 """The composition root: opens everything under one stack, runs it, closes it in named stages."""
 
 import asyncio
+import gc
 import signal
 from contextlib import AsyncExitStack
 
@@ -33,6 +34,7 @@ async def persist(settings: Settings) -> None:
     answers at the start. A database that is away is waited for.
     """
     dsn = settings.require_dsn()
+    _calm_collector()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
     observer = WorkerObserver(WorkerMetrics(registry), health)
     async with AsyncExitStack() as stack:
@@ -58,6 +60,12 @@ async def persist(settings: Settings) -> None:
         await commit_durable(source, observer, {})
         _log.info("stopping: leaving the group, closing connections")
     _log.info("stopped")
+
+
+def _calm_collector() -> None:
+    """Let the cyclic collector look seldom: rows make no cycles, and looking cost 6 % of all."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 def _duty(

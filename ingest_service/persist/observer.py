@@ -1,7 +1,7 @@
 """Where the persister's counts and states go: metrics for Prometheus, health for whoever asks."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ingest_service.events.record import Row
 from ingest_service.telemetry.health import Health, Phase, Status
@@ -41,7 +41,7 @@ class WorkerObserver:
         """Count a write that will be tried again."""
         self._metrics.write_error(kind)
 
-    def delays(self, seconds: Iterable[float]) -> None:
+    def delays(self, seconds: Mapping[float, int]) -> None:
         """Count how long records took from Kafka to their commit."""
         self._metrics.delays(seconds)
 

@@ -161,8 +161,8 @@ class Observer(Protocol):
         """Note that this partition waits for an operator."""
         ...
 
-    def delays(self, seconds: Iterable[float]) -> None:
-        """Observe the way from Kafka time to commit, one a record."""
+    def delays(self, seconds: Mapping[float, int]) -> None:
+        """Observe how long the way from Kafka time to commit was, and for how many records."""
         ...
 
     def durable_offset(self, topic: str, partition: int, offset: int) -> None:

@@ -176,15 +176,13 @@ class Writer:
         if not committed:
             return
         observer, now = self._duty.observer, time()
-        verdicts = [verdict for segment in committed for verdict in segment.verdicts]
+        others = [each for segment in committed for each in segment.verdicts if each is not None]
         observer.written([row for segment in committed for row in segment.rows], seconds)
-        observer.quarantined(Counter(verdict for verdict in verdicts if isinstance(verdict, str)))
-        observer.duplicates(sum(isinstance(verdict, tuple) for verdict in verdicts))
-        observer.delays(
-            now - milliseconds / 1000
-            for segment in committed
-            for milliseconds in segment.kafka_times
-        )
+        observer.quarantined(Counter(each for each in others if isinstance(each, str)))
+        observer.duplicates(sum(isinstance(each, tuple) for each in others))
+        # The broker stamps a producer's whole batch with one time: few are different.
+        stamps = Counter(stamp for segment in committed for stamp in segment.kafka_times)
+        observer.delays({now - stamp / 1000: count for stamp, count in stamps.items()})
 
 
 def _now() -> float:

@@ -7,7 +7,7 @@ render them when scraped; a scrape never sees half a batch.
 
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import accumulate, product
 from threading import Lock
 
@@ -136,15 +136,15 @@ class Histogram(_Instrument):
             labels: self._empty() for labels in self._known()
         }
 
-    def observe(self, values: Sequence[float], labels: Labels = ()) -> None:
-        """Add a batch of observations."""
-        indexes = Tally(bisect_left(self._upper, value) for value in values)
+    def observe(self, values: Mapping[float, int], labels: Labels = ()) -> None:
+        """Add a batch of observations: each value, and how often it was seen."""
         with self._lock:
             key = self._key(labels)
             counts, total = self._series.get(key) or self._empty()
-            for index, count in indexes.items():
-                counts[index] += count
-            self._series[key] = counts, total + sum(values)
+            for value, count in values.items():
+                counts[bisect_left(self._upper, value)] += count
+                total += value * count
+            self._series[key] = counts, total
 
     def collect(self) -> Iterable[Metric]:
         """Render the buckets, cumulative as Prometheus wants them."""

@@ -1,6 +1,7 @@
 """What a worker counts, in the words of the persist loop; one object and one registry a worker."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -54,11 +55,14 @@ class WorkerMetrics:
         )
         self._audit_events.add(batch.audit_events)
         self._authz_requests.add(batch.authz_requests)
-        self._write_duration.observe((seconds,), (self._destination,))
+        self._write_duration.observe({seconds: 1}, (self._destination,))
 
-    def delays(self, seconds: Iterable[float]) -> None:
+    def delays(self, seconds: Mapping[float, int]) -> None:
         """Count how long each record took from its Kafka time to its commit."""
-        self._delay.observe([value if value > 0 else 0.0 for value in seconds])
+        observed: Tally[float] = Tally()
+        for value, count in seconds.items():
+            observed[max(value, 0.0)] += count
+        self._delay.observe(observed)
 
     def quarantined(self, reasons: Mapping[str, int]) -> None:
         """Count quarantined records by `Reason`."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ingest_service.events.record import Row
 
@@ -53,8 +53,8 @@ class FakeObserver:
     def partition_stopped(self, partition: int, why: str) -> None:
         self.stopped[partition] = why
 
-    def delays(self, seconds: Iterable[float]) -> None:
-        self.delay_count += len(list(seconds))
+    def delays(self, seconds: Mapping[float, int]) -> None:
+        self.delay_count += sum(seconds.values())
 
     def durable_offset(self, topic: str, partition: int, offset: int) -> None:
         self.durable[partition] = offset

@@ -92,7 +92,7 @@ def test_histogram_holds_every_observation(batches: list[list[float]]) -> None:
     registry = CollectorRegistry()
     histogram = Histogram(END_TO_END_DELAY, registry)
     for batch in batches:
-        histogram.observe(batch)
+        histogram.observe(Tally(batch))
     [family] = registry.collect()
     buckets = [(s.labels["le"], s.value) for s in family.samples if s.name.endswith("_bucket")]
     everything = [value for batch in batches for value in batch]
