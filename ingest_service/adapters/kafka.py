@@ -30,6 +30,7 @@ _COMMIT_SECONDS = 5
 _STOP_SECONDS = 10
 _APART_SECONDS = 0.5
 _SESSION_MS = 10_000
+_MAX_POLL_MS = 300_000
 
 _DAMAGED = (kafka_errors.CorruptRecordException, cramjam.DecompressionError)
 """A batch that fails its checksum, or cannot be decompressed."""
@@ -58,7 +59,7 @@ class AuditConsumer:
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=2_000,
-            max_poll_interval_ms=300_000,
+            max_poll_interval_ms=_MAX_POLL_MS,
             rebalance_timeout_ms=_SESSION_MS,
             # Must outlast the rebalance: with less the join looped for ever.
             request_timeout_ms=40_000,
