@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from ingest_service.adapters.database_errors import Step, translated
+from ingest_service.adapters.database_errors import NOT_AN_ADDRESS, Step, translated
 from ingest_service.adapters.migrations import VERSION_TABLE
 from ingest_service.errors import SetupError
 
@@ -105,8 +105,7 @@ async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=_SECONDS, server_settings=settings)
     except ValueError:
-        # Its text may repeat the address, and with it the password.
-        raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from None
+        raise SetupError(NOT_AN_ADDRESS) from None
 
 
 async def _ask(connection: asyncpg.Connection) -> DatabaseSurvey:

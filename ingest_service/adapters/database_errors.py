@@ -7,6 +7,8 @@ tables and constraints are ever passed on.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from socket import gaierror
+from ssl import SSLCertVerificationError
 
 import asyncpg
 
@@ -34,6 +36,13 @@ _PASSING = ("08", "25006", "40", "53", "55", "57", "58", "XX000")
 """Connection, standby after a failover, serialisation, resources, locks, operator, disk; XX000 is
 "could not open relation" while a chunk is being dropped."""
 
+NOT_AN_ADDRESS = (
+    "INGEST_DATABASE__DSN is not a PostgreSQL address: "
+    "write postgresql://user:password@host:5432/database, special characters of the password as "
+    "%23 (#), %2F (/), %3F (?), %40 (@), and with sslmode the files that it needs"
+)
+"""Instead of asyncpg's own text, which may repeat the address, and with it the password."""
+
 _REFUSED_LOGIN = {
     "28000": "the database refuses this user: check the user in INGEST_DATABASE__DSN",
     "28P01": "the database refuses this password: check INGEST_DATABASE__DSN",
@@ -57,13 +66,29 @@ def translated(step: Step = Step.OTHER) -> Iterator[None]:
         if isinstance(exc, ValueError):  # asyncpg could not encode an argument: as 22xxx
             raise RowRefusedError(_NOT_ENCODED) from None
         raise DatabaseUnavailableError(
-            f"the database cannot be reached ({type(exc).__name__})"
+            f"the database cannot be reached ({why_unreachable(exc)})"
         ) from exc
     except (ValueError, TypeError, OverflowError):
         if step is not Step.ROWS:
             raise
         # COPY lets its encoders' errors out as they are. Their text repeats the value.
         raise RowRefusedError(_NOT_ENCODED) from None
+
+
+def why_unreachable(exc: BaseException) -> str:
+    """Return in a few words why there is no connection."""
+    match exc:
+        case gaierror():
+            return "the name of its host cannot be resolved"
+        case ConnectionRefusedError():
+            return "connection refused: nothing listens there"
+        case TimeoutError():
+            return "no answer in time"
+        case SSLCertVerificationError():
+            return f"its certificate is not accepted: {exc.verify_message}"
+        case FileNotFoundError():
+            return "a socket or certificate that INGEST_DATABASE__DSN names is not there"
+    return type(exc).__name__
 
 
 def reaction(sqlstate: str, step: Step, message: str = "") -> IngestError | None:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import ingest_service
+from ingest_service.adapters.database_errors import NOT_AN_ADDRESS, why_unreachable
 from ingest_service.errors import DatabaseUnavailableError, IngestError, SetupError
 
 VERSION_TABLE = "gateway_audit_schema_version"
@@ -33,6 +34,8 @@ _SESSION = {
 }
 _LOCK = "hashtextextended('gateway_audit_migration', 0)"
 _ADVICE = {
+    "28000": "Check the user in INGEST_DATABASE__DSN.",
+    "28P01": "Check the user and the password in INGEST_DATABASE__DSN.",
     "42501": "Migrate as the database's owner with the right CREATEROLE, or let an administrator "
     "first create the roles gateway_audit_writer, gateway_audit_operator and "
     "gateway_audit_compliance (and the extension timescaledb, where it is installed).",
@@ -129,8 +132,7 @@ async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=_SESSION)
     except ValueError:
-        # Its text may repeat the address, and with it the password.
-        raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from None
+        raise SetupError(NOT_AN_ADDRESS) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise _translated(exc) from exc
 
@@ -191,9 +193,13 @@ def _server(connection: Connection) -> str:
 
 def _translated(exc: Exception) -> IngestError:
     """Say what to do about it. An error's DETAIL is left out: it may repeat a row."""
-    cause = exc.orig.__cause__ if isinstance(exc, DBAPIError) and exc.orig else exc
+    driver = exc.orig.__cause__ if isinstance(exc, DBAPIError) and exc.orig else None
+    cause = driver or exc
     if not isinstance(cause, asyncpg.PostgresError):
-        return DatabaseUnavailableError(f"cannot reach the database: {cause or 'timed out'}")
+        return DatabaseUnavailableError(
+            f"cannot reach the database ({why_unreachable(cause)}): "
+            "check INGEST_DATABASE__DSN and that the server runs"
+        )
     state = cause.sqlstate or ""
     hint = _ADVICE.get(state) or getattr(cause, "hint", None) or ""
     if state[:2] in ("08", "53", "57"):

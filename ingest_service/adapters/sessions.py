@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
-from ingest_service.adapters.database_errors import Step, translated
+from ingest_service.adapters.database_errors import NOT_AN_ADDRESS, Step, translated
 from ingest_service.errors import SetupError
 
 _CONNECT_SECONDS = 10
@@ -30,8 +30,7 @@ async def open_session(dsn: str, command: str) -> AsyncIterator[asyncpg.Connecti
                 dsn, timeout=_CONNECT_SECONDS, server_settings=settings
             )
         except ValueError:
-            # Its text may repeat the address, and with it the password.
-            raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from None
+            raise SetupError(NOT_AN_ADDRESS) from None
     try:
         yield connection
     finally:

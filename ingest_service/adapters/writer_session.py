@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from ingest_service.adapters import statements
-from ingest_service.adapters.database_errors import Step, translated
+from ingest_service.adapters.database_errors import NOT_AN_ADDRESS, Step, translated
 from ingest_service.errors import SetupError
 
 _CONNECT_SECONDS = 10
@@ -57,8 +57,7 @@ async def _connected(dsn: str) -> asyncpg.Connection:
                 dsn, timeout=_CONNECT_SECONDS, server_settings=_SERVER_SETTINGS
             )
         except ValueError:
-            # Its text may repeat the address, and with it the password.
-            raise SetupError("INGEST_DATABASE__DSN is not a PostgreSQL address") from None
+            raise SetupError(NOT_AN_ADDRESS) from None
 
 
 async def _refuse_half_setup(connection: asyncpg.Connection) -> None:

@@ -8,17 +8,15 @@ from ingest_service.adapters.database_check import survey
 from ingest_service.adapters.kafka_admin import KafkaAdmin
 from ingest_service.adapters.migrations import newest_revision
 from ingest_service.dsn import masked
-from ingest_service.errors import IngestError
+from ingest_service.errors import IngestError, SetupError
 from ingest_service.preflight import database, topics
 from ingest_service.preflight.finding import Finding, right, wrong
-from ingest_service.settings import DatabaseSettings, KafkaSettings, Settings
+from ingest_service.settings import KafkaSettings, Settings
 
 
 async def check(settings: Settings) -> Sequence[Finding]:
     """Return a finding for each thing that the service needs; never raises for what it finds."""
-    kafka, stored = await asyncio.gather(
-        _check_kafka(settings.kafka), _check_database(settings.database)
-    )
+    kafka, stored = await asyncio.gather(_check_kafka(settings.kafka), _check_database(settings))
     return [*kafka, *stored]
 
 
@@ -57,13 +55,16 @@ async def _check_group(admin: KafkaAdmin, group: str) -> Finding:
     return right(subject, "not used yet" if state == "Dead" else f"{state}, members: {members}")
 
 
-async def _check_database(stored: DatabaseSettings) -> list[Finding]:
+async def _check_database(settings: Settings) -> list[Finding]:
     subject = "database"
-    if stored.dsn is None:
-        return [wrong(subject, "INGEST_DATABASE__DSN is not set", "set it")]
-    dsn = stored.dsn.get_secret_value()
+    try:
+        dsn = settings.require_dsn()
+    except SetupError as exc:
+        return [wrong(subject, str(exc), "set it")]
     try:
         found = await survey(dsn)
+    except SetupError as exc:
+        return [wrong(subject, f"{masked(dsn)}: {exc}", "change INGEST_DATABASE__DSN")]
     except IngestError as exc:
         return [wrong(subject, f"{masked(dsn)}: {exc}", "start it, or change INGEST_DATABASE__DSN")]
     reached = right(subject, f"{masked(dsn)}, answered in {found.latency_seconds * 1000:.0f} ms")

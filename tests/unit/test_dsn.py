@@ -19,6 +19,8 @@ SAFE = st.text("abcdefgh", min_size=1, max_size=5)
         ("postgresql:///db?host=/run&password=s", f"postgresql:///db?host=/run&password={MASK}"),
         ("postgresql://h/db?sslpassword=s", f"postgresql://h/db?sslpassword={MASK}"),
         ("host=h password=secret", MASK),
+        ("postgresql://h:5/db?user=u&password=se@cret", MASK),
+        ("postgresql://u@h/db?application_name=a@b", "postgresql://u@h/db?application_name=a@b"),
         ("postgresql://u:secret@[::1/db", f"postgresql://u:{MASK}@[::1/db"),
         ("", MASK),
     ],
@@ -33,3 +35,4 @@ def test_no_password_ever_shows(user: str, password: str, host: str) -> None:
     """Whatever characters a password has, escaped or not, none of it is shown."""
     canary = f"CANARY{password}CANARY"
     assert "CANARY" not in masked(f"postgresql://{user}:{canary}@{host}/db")
+    assert "CANARY" not in masked(f"postgresql://{host}/db?user={user}&password={canary}")

@@ -159,18 +159,27 @@ def test_unreachable_servers_are_a_line_each() -> None:
     assert CANARY not in done.stdout
 
 
-def test_missing_dsn_is_said() -> None:
-    """Without a database's address, the line names the variable."""
-    done = call("check", "--json", INGEST_KAFKA__BOOTSTRAP_SERVERS="localhost:1")
+@pytest.mark.parametrize("settings", [{}, {"INGEST_DATABASE__DSN": " "}])
+def test_missing_dsn_is_said(settings: dict[str, str]) -> None:
+    """Without a database's address, or with an empty one, the line names the variable."""
+    done = call("check", "--json", INGEST_KAFKA__BOOTSTRAP_SERVERS="localhost:1", **settings)
     assert [finding["verdict"] for finding in json.loads(done.stdout)] == ["wrong", "wrong"]
     assert "INGEST_DATABASE__DSN is not set" in done.stdout
 
 
-@pytest.mark.parametrize("dsn", [f"nonsense:{CANARY}", f"postgresql://u:{CANARY}@[::1/db"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"nonsense:{CANARY}",
+        f"postgresql://u:{CANARY}@[::1/db",
+        f"postgresql://u:{CANARY}#@localhost:1/db",
+        f"postgresql://u:{CANARY}@localhost:1/db?sslmode=bogus",
+    ],
+)
 def test_address_that_is_none_shows_no_secret(dsn: str) -> None:
-    """A mistyped address is told without repeating it."""
+    """An address that cannot be used is told, with how one is written, without repeating it."""
     done = call("check", INGEST_DATABASE__DSN=dsn, INGEST_KAFKA__BOOTSTRAP_SERVERS="localhost:1")
-    assert "is not a PostgreSQL address" in done.stdout
+    assert "is not a PostgreSQL address: write postgresql://" in done.stdout
     assert CANARY not in done.stdout + done.stderr
 
 
