@@ -118,11 +118,14 @@ class AuditConsumer:
         except (UnicodeDecodeError, *_DAMAGED):
             # What was drained of the others before is lost to us: each is read again, alone.
             fetched = await self._fetch_apart(wanted, max_records)
-        for position, records in fetched.items():
-            self._check_clock(position, records)
+        trusted = {
+            position.partition: self._of_the_brokers_clock(position, records)
+            for position, records in fetched.items()
+        }
+        for partition, records in trusted.items():
             if records:
-                self._next[position.partition] = records[-1].offset + 1
-        return {position.partition: records for position, records in fetched.items()}
+                self._next[partition] = records[-1].offset + 1
+        return trusted
 
     async def _getmany(
         self, wanted: Sequence[TopicPartition], max_records: int, seconds: float
@@ -177,7 +180,8 @@ class AuditConsumer:
                     partition,
                     f"the batch at offset {self._next[partition]} comes damaged: it fails its "
                     "checksum or cannot be decompressed. See to the broker's disk; it is asked "
-                    "again every 30 s. If it cannot be mended: `ingest-service ledger accept-gap`",
+                    f"again every 10 s. If it cannot be mended: `ingest-service ledger accept-gap "
+                    f"--partition {partition} --to N --including-kept --reason ...`",
                 )
 
     async def _fetch_tolerantly(self, position: TopicPartition) -> list[Any]:
@@ -190,14 +194,28 @@ class AuditConsumer:
         self.seek(position.partition, records[-1].offset + 1 if records else offset)
         return records
 
-    def _check_clock(self, position: TopicPartition, records: Sequence[Any]) -> None:
-        if any(record.timestamp_type != _LOG_APPEND_TIME for record in records):
-            raise PartitionFault(
-                self.topic,
-                position.partition,
-                "its records carry the publisher's clock: set "
-                "message.timestamp.type=LogAppendTime on the topic",
-            )
+    def _of_the_brokers_clock(
+        self, position: TopicPartition, records: Sequence[Any]
+    ) -> Sequence[Any]:
+        """Return the records up to the first whose time is its publisher's; that one is a fault."""
+        for at, record in enumerate(records):
+            if record.timestamp_type != _LOG_APPEND_TIME:
+                if at == 0:
+                    raise self._clock_fault(position, records)
+                self.seek(position.partition, record.offset)
+                return records[:at]
+        return records
+
+    def _clock_fault(self, position: TopicPartition, records: Sequence[Any]) -> PartitionFault:
+        until = 1 + max(each.offset for each in records if each.timestamp_type != _LOG_APPEND_TIME)
+        return PartitionFault(
+            self.topic,
+            position.partition,
+            f"from offset {records[0].offset} on its records carry the publisher's clock: set "
+            "message.timestamp.type=LogAppendTime on the topic and have them published again. To "
+            f"go on past them: `ingest-service ledger accept-gap --partition {position.partition} "
+            f"--to {until} --including-kept --reason ...`",
+        )
 
     async def stand_by(self, seconds: float) -> None:
         """Keep the membership while a writer has nothing to fetch.

@@ -94,8 +94,8 @@ def new_epoch(
 ) -> None:
     """Say that a topic was made again: its offsets begin anew, as another stream.
 
-    What was stored of the life before stays as it is. Workers begin the new epoch at the log's
-    start when they get the partition the next time: restart them.
+    What was stored of the life before stays as it is. The worker that stopped the partition begins
+    the new epoch at the log's start within seconds, without a restart.
 
     Example: ingest-service ledger new-epoch --all-partitions --reason "topic made again"
     """

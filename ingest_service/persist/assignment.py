@@ -24,7 +24,7 @@ from ingest_service.persist.retry import backoff_seconds
 from ingest_service.persist.segment import Segment, rejected_in_a_row
 from ingest_service.shapes import Bounds
 
-_FAULT_RETRY_SECONDS = 30.0
+_FAULT_RETRY_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ class Assignment:
         head = await self._head(stream, bounds)
         last_frame = await self._database.last_frame(stream, head)
         partition.rejected_in_a_row = await self._database.rejected_in_a_row(stream.id)
-        beginning = where_to_begin(head, bounds, last_frame)
+        beginning = where_to_begin(head, bounds, last_frame, partition.number)
         if isinstance(beginning, str):
             self.stop(partition, beginning)
         elif not self._stop_at_garbage(partition) and self.is_current:
@@ -167,9 +167,9 @@ class Assignment:
             return False
         self.stop(
             partition,
-            f"{partition.rejected_in_a_row} records in a row were no events: mend the publisher, "
-            "then start `ingest-service persist` with a higher INGEST_EVENTS__GARBAGE_LIMIT "
-            "(0: none) to go on",
+            f"{partition.rejected_in_a_row} records in a row were no events: mend the publisher. "
+            "To go on past them, start `INGEST_EVENTS__GARBAGE_LIMIT=0 ingest-service persist` "
+            "(no limit) in place of this worker, until good events come",
         )
         return True
 

@@ -19,8 +19,10 @@ class Beginning(NamedTuple):
     probe: bytes | None
 
 
-def where_to_begin(head: Head, bounds: Bounds, last_frame: bytes | None) -> Beginning | str:
-    """Return where a stream goes on, or the sentence that says why it must not.
+def where_to_begin(
+    head: Head, bounds: Bounds, last_frame: bytes | None, partition: int
+) -> Beginning | str:
+    """Return where a partition's stream goes on, or the sentence that says why it must not.
 
     A topic that was deleted and made again is read on without any error by Kafka's clients, so
     the record before the head is read once more and compared.
@@ -29,16 +31,24 @@ def where_to_begin(head: Head, bounds: Bounds, last_frame: bytes | None) -> Begi
         return (
             f"the log ends at offset {bounds.end}, before {head.next_offset} where the ledger "
             "goes on: the topic was truncated, or deleted and made again. If it was made again: "
-            "`ingest-service ledger new-epoch`"
+            f"{_new_epoch(partition)}"
         )
     if head.next_offset < bounds.start:
         return (
             f"records {head.next_offset} to {bounds.start - 1} have left Kafka before they were "
-            "persisted. If they cannot be brought back: `ingest-service ledger accept-gap`"
+            f"persisted. If they cannot be brought back: {_accept_gap(partition)}"
         )
     if last_frame is None or head.next_offset == bounds.start:
         return Beginning(head.next_offset, None)
     return Beginning(head.next_offset - 1, last_frame)
+
+
+def _new_epoch(partition: int) -> str:
+    return f"`ingest-service ledger new-epoch --partition {partition} --reason ...`"
+
+
+def _accept_gap(partition: int, more: str = "") -> str:
+    return f"`ingest-service ledger accept-gap --partition {partition} {more}--reason ...`"
 
 
 class Partition:
@@ -100,7 +110,7 @@ class Partition:
         if ledger.frame(record) != self._probe:
             self._raise(
                 f"the record at offset {self.position} is not the one that was persisted: the "
-                "topic was deleted and made again. `ingest-service ledger new-epoch` goes on"
+                f"topic was deleted and made again. {_new_epoch(self.number)} goes on"
             )
         self._probe = None
 
@@ -111,7 +121,8 @@ class Partition:
             self._raise(
                 f"offsets {expected} to {found - 1} are not in the log. A transactional producer "
                 "(its markers take offsets) or compaction does that: stop it, set "
-                "cleanup.policy=delete, then `ingest-service ledger accept-gap`"
+                "cleanup.policy=delete, then "
+                + _accept_gap(self.number, f"--to {found} --including-kept ")
             )
 
     def _raise(self, message: str) -> None:

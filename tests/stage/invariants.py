@@ -16,37 +16,47 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from stage.journal import Position
     from stage.stage import Stage
 
 MEMORY_CAP_MIB = 400
 
 _ROWS = """
 select s.partition, e.kafka_offset, e.id::text, e.metadata::text
-from gateway_audit_events e join gateway_audit_streams s on s.id = e.stream_id where s.topic = $1
+from gateway_audit_events e join gateway_audit_streams s on s.id = e.stream_id where s.topic = $1 and s.epoch = $2
 """
 _QUARANTINE = """
 select s.partition, q.kafka_offset, q.value, q.reason
 from gateway_audit_quarantine q join gateway_audit_streams s on s.id = q.stream_id
-where s.topic = $1
+where s.topic = $1 and s.epoch = $2
 """
 _LEDGER = """
 select s.partition, l.first_offset, l.next_offset, l.kind, l.row_count, l.duplicate_count,
     l.quarantine_count
 from gateway_audit_ledger l join gateway_audit_streams s on s.id = l.stream_id
-where s.topic = $1 order by s.id, l.sequence
+where s.topic = $1 and s.epoch = $2 order by s.id, l.sequence
 """
 
 
-async def assert_invariants(stage: Stage, *, duplicates: int | None = 0) -> None:
+async def assert_invariants(
+    stage: Stage,
+    *,
+    duplicates: int | None = 0,
+    given_up: Collection[Position] = (),
+    epoch: int = 1,
+) -> None:
     """Assert that nothing is lost, twice, or changed.
 
     `duplicates` were produced on purpose; None takes the ledger's word, which `verify` checks.
+    What an operator has given up was produced and is nowhere; the journal is of this epoch.
     """
     connection = await asyncpg.connect(stage.dsn)
     try:
-        rows = await connection.fetch(_ROWS, stage.topic)
-        quarantine = await connection.fetch(_QUARANTINE, stage.topic)
-        ledger = await connection.fetch(_LEDGER, stage.topic)
+        rows = await connection.fetch(_ROWS, stage.topic, epoch)
+        quarantine = await connection.fetch(_QUARANTINE, stage.topic, epoch)
+        ledger = await connection.fetch(_LEDGER, stage.topic, epoch)
     finally:
         await connection.close()
     if duplicates is None:
@@ -55,7 +65,7 @@ async def assert_invariants(stage: Stage, *, duplicates: int | None = 0) -> None
     aside = [(row["partition"], row["kafka_offset"]) for row in quarantine]
     twice = [position for position, count in Counter(written + aside).items() if count > 1]
     assert not twice, f"I2: offsets that are there twice: {twice[:5]}"
-    _assert_nothing_lost(stage, written, aside, duplicates)
+    _assert_nothing_lost(stage, written, aside, duplicates, given_up)
     _assert_unchanged(stage, rows, quarantine)
     _assert_contiguous(stage, ledger, len(written), len(aside), duplicates)
     await _assert_group_behind(stage)
@@ -63,9 +73,12 @@ async def assert_invariants(stage: Stage, *, duplicates: int | None = 0) -> None
     _assert_verified(stage)
 
 
-def _assert_nothing_lost(stage: Stage, written: list, aside: list, duplicates: int) -> None:
+def _assert_nothing_lost(
+    stage: Stage, written: list, aside: list, duplicates: int, given_up: Collection[Position]
+) -> None:
     there = set(written) | set(aside)
-    missing = stage.journal.records.keys() - there
+    assert not there & set(given_up), "I1: something is there that was given up"
+    missing = stage.journal.records.keys() - there - set(given_up)
     assert len(missing) == duplicates, f"I1: lost {sorted(missing)[:5]} of {len(missing)}"
     assert there <= stage.journal.records.keys(), "I1: something is there that nobody produced"
 

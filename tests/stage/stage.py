@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEADS = """
-select s.partition, max(l.next_offset) as next_offset
+select distinct on (s.partition) s.partition, l.next_offset
 from gateway_audit_streams s join gateway_audit_ledger l on l.stream_id = s.id
-where s.topic = $1 group by s.partition
+where s.topic = $1 order by s.partition, s.epoch desc, l.sequence desc
 """
 
 

@@ -36,20 +36,20 @@ def opened(beginning: Beginning | None = None) -> Partition:
 
 def test_record_before_the_head_is_read_once_more():
     """One record back, to compare it with what was persisted."""
-    assert where_to_begin(head(10), Bounds(0, 20), FRAME) == Beginning(9, FRAME)
-    assert where_to_begin(head(10), Bounds(0, 10), FRAME) == Beginning(9, FRAME)
+    assert where_to_begin(head(10), Bounds(0, 20), FRAME, 3) == Beginning(9, FRAME)
+    assert where_to_begin(head(10), Bounds(0, 10), FRAME, 3) == Beginning(9, FRAME)
 
 
 def test_nothing_to_compare_begins_at_the_head():
     """At the log's start, or without a kept record, there is nothing to read once more."""
-    assert where_to_begin(head(10), Bounds(10, 20), FRAME) == Beginning(10, None)
-    assert where_to_begin(head(10), Bounds(0, 20), None) == Beginning(10, None)
-    assert where_to_begin(head(0), Bounds(0, 0), None) == Beginning(0, None)
+    assert where_to_begin(head(10), Bounds(10, 20), FRAME, 3) == Beginning(10, None)
+    assert where_to_begin(head(10), Bounds(0, 20), None, 3) == Beginning(10, None)
+    assert where_to_begin(head(0), Bounds(0, 0), None, 3) == Beginning(0, None)
 
 
 def test_records_that_left_kafka_are_named_and_wait_for_accept_gap():
     """Retention was faster than the worker: an operator has to accept it."""
-    why = where_to_begin(head(10), Bounds(15, 20), FRAME)
+    why = where_to_begin(head(10), Bounds(15, 20), FRAME, 3)
     assert isinstance(why, str)
     assert "10 to 14" in why
     assert "accept-gap" in why
@@ -58,7 +58,7 @@ def test_records_that_left_kafka_are_named_and_wait_for_accept_gap():
 def test_log_that_ends_before_the_head_waits_for_a_new_epoch():
     """A topic that holds less than was persisted is another topic."""
     for bounds in (Bounds(0, 9), Bounds(0, 0)):
-        why = where_to_begin(head(10), bounds, FRAME)
+        why = where_to_begin(head(10), bounds, FRAME, 3)
         assert isinstance(why, str)
         assert "new-epoch" in why
 
@@ -67,7 +67,7 @@ def test_log_that_ends_before_the_head_waits_for_a_new_epoch():
 def test_reading_never_begins_outside_of_the_log(start: int, length: int, next_offset: int):
     """Kafka is never asked for an offset that it does not have: it would choose another one."""
     bounds = Bounds(start, start + length)
-    beginning = where_to_begin(head(next_offset), bounds, FRAME)
+    beginning = where_to_begin(head(next_offset), bounds, FRAME, 3)
     if isinstance(beginning, Beginning):
         assert bounds.start <= beginning.seek_to <= bounds.end
     else:
