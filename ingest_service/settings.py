@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -45,11 +45,17 @@ class KafkaSettings(_Group):
     """How to reach the broker, and which topics are ours."""
 
     bootstrap_servers: str = Field(
-        "localhost:9092", description="Brokers to start from, host:port, comma-separated."
+        "localhost:9092",
+        min_length=1,
+        description="Brokers to start from, host:port, comma-separated.",
     )
-    topic: str = Field("gateway.audit.events", description="The topic of audit events.")
+    topic: str = Field(
+        "gateway.audit.events", min_length=1, description="The topic of audit events."
+    )
     dead_letter_topic: str = Field(
-        "gateway.audit.dead_letters", description="Where records go that a sink refuses for good."
+        "gateway.audit.dead_letters",
+        min_length=1,
+        description="Where records go that a sink refuses for good.",
     )
     group_prefix: str = Field(
         "gateway-audit",
@@ -128,6 +134,15 @@ class LogSettings(_Group):
     )
 
 
+class _SecretFiles(NestedSecretsSettingsSource):
+    """Reads our own files alone: a keystore beside them is no text, and may not be ours to read."""
+
+    @classmethod
+    def load_secrets(cls, path: Path) -> dict[str, str]:
+        """Return what each of our files holds."""
+        return {file.name: _text(file) for file in _our_files(path)}
+
+
 class Settings(BaseSettings):
     """All settings: from the environment (`INGEST_KAFKA__TOPIC`), then the secrets directory.
 
@@ -155,7 +170,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the secrets directory (read at each load)."""
         del settings_cls, dotenv_settings
-        secrets = NestedSecretsSettingsSource(
+        secrets = _SecretFiles(
             file_secret_settings,
             secrets_dir=_secrets_dir(),
             secrets_dir_missing="ok",
@@ -178,13 +193,14 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read all settings, or raise one `SetupError` that names every mistake by its variable."""
-    mistakes = _unknown_variables(os.environ)
+    mistakes = [*_unknown_variables(os.environ), *_undecodable(os.environ)]
     try:
         settings = Settings()
     except ValidationError as exc:
         mistakes += [_mistake(error) for error in exc.errors(include_input=False)]
-    except SettingsError:  # a whole group in one variable, and that is no JSON: named above
-        pass
+    except SettingsError as exc:
+        # A whole group in one variable that is no JSON is named already; what is left is the files.
+        mistakes = mistakes or [f"INGEST_SECRETS_DIR: {exc}"]
     else:
         mistakes += _contradictions(settings.kafka)
         if not mistakes:
@@ -194,13 +210,26 @@ def load() -> Settings:
 
 def secret_files() -> frozenset[str]:
     """Return the variables, in upper case, that the secrets directory holds a file for."""
-    folder = _secrets_dir()
-    files = folder.iterdir() if folder.is_dir() else ()
-    return frozenset(file.name.upper() for file in files if file.is_file())
+    return frozenset(file.name.upper() for file in _our_files(_secrets_dir()))
 
 
 def _secrets_dir() -> Path:
     return Path(os.environ.get("INGEST_SECRETS_DIR", "/run/secrets"))
+
+
+def _our_files(folder: Path) -> Iterator[Path]:
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.name.upper().startswith(PREFIX) and file.is_file():
+            yield file
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise SettingsError(f"{file.name} cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file.name} is not UTF-8 text") from None
 
 
 def _mistake(error: Any) -> str:
@@ -226,6 +255,16 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
             if group.lower() in known:
                 found.append(f"{variable}: no such setting; did you mean {PREFIX}{group}__{name}?")
     return sorted(found)
+
+
+def _undecodable(environ: Mapping[str, str]) -> Iterator[str]:
+    """Name variables that are not UTF-8: Python hands them on, and a driver stumbles over them."""
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                yield f"{variable}: not UTF-8"
 
 
 def _contradictions(kafka: KafkaSettings) -> list[str]:

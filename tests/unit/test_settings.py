@@ -232,6 +232,42 @@ def test_groups_may_come_from_both(secrets: Path, environment: Callable[..., Non
     assert (loaded.require_dsn(), loaded.database.writers) == (DSN, 7)
 
 
+def test_other_files_in_the_directory_are_not_read(secrets: Path):
+    """A keystore of somebody else's beside our secrets stops nothing."""
+    (secrets / "keystore.jks").write_bytes(b"\xfe\xed\xfe\xed")
+    (secrets / "INGEST_DATABASE__DSN").write_text(DSN)
+    assert load().require_dsn() == DSN
+
+
+def test_secret_that_is_no_text_is_named(secrets: Path):
+    """A binary file by mistake is said by its name, without its content."""
+    (secrets / "INGEST_KAFKA__SASL_PASSWORD").write_bytes(b"s3cret\xff")
+    assert mistakes() == ["  - INGEST_SECRETS_DIR: INGEST_KAFKA__SASL_PASSWORD is not UTF-8 text"]
+
+
+def test_directory_that_is_a_file_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secrets: Path
+):
+    """A mount that went wrong is a mistake with a name."""
+    del secrets
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("INGEST_SECRETS_DIR", str(tmp_path / "file"))
+    [line] = mistakes()
+    assert line.startswith("  - INGEST_SECRETS_DIR: ")
+
+
+def test_value_that_is_not_utf8_is_named(environment: Callable[..., None]):
+    """Bytes of another encoding in the environment are a mistake, not a crash of the driver."""
+    environment(DATABASE__DSN="postgresql://u:s3cret\udcff@h/d", KAFKA__TOPIC="größe")
+    assert mistakes() == ["  - INGEST_DATABASE__DSN: not UTF-8"]
+
+
+def test_empty_names_are_mistakes(environment: Callable[..., None]):
+    """An empty variable in a manifest is no topic, and no broker."""
+    environment(KAFKA__TOPIC="", KAFKA__DEAD_LETTER_TOPIC="", KAFKA__BOOTSTRAP_SERVERS="")
+    assert len(mistakes()) == 3
+
+
 @pytest.mark.usefixtures("environment")
 def test_missing_directory_is_no_mistake():
     """Whoever sets everything in the environment needs no directory."""
