@@ -34,8 +34,8 @@ check: $(INSTALLED) ## lint, formatting, types, import layers, shell and YAML
 	@git ls-files -co --exclude-standard '*.yaml' '*.yml' | xargs $(BIN)/yamllint --strict
 	@if [ -f Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
 
-bench: $(INSTALLED) ## measure the throughput beside PostgreSQL's own (B='--help' for its options)
-	@$(BIN)/python tests/bench/bench.py $(B)
+bench: $(INSTALLED) ## measure speed beside PostgreSQL's own (B='--help', PROFILE=1 for a flame graph)
+	@$(BIN)/python tests/bench/bench.py $(if $(PROFILE),--profile persist-flame.svg) $(B)
 
 clean: ## remove everything that was made here: data, downloads, caches, .venv
 	@$(MAKE) --no-print-directory down CLEAN=1
