@@ -4,6 +4,7 @@ Only the command that was asked for is imported: `--help` must not wait for a da
 """
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -53,11 +54,28 @@ COMMANDS = {
 
 def main() -> None:
     """Run `ingest-service` and exit with its code."""
+    _open_standard_streams()
     # Libraries warn of what we say better; a worker sets up its own logging.
     logging.basicConfig(handlers=[logging.NullHandler()])
     arguments = sys.argv[1:]
     # Assembling imports the command, which takes a moment in which somebody may press Ctrl-C.
     sys.exit(ended(lambda: assembled(arguments)(arguments, prog_name="ingest-service")))
+
+
+def _open_standard_streams() -> None:
+    """Make sure that nothing else gets their numbers, and that every terminal can show our words.
+
+    With one of them closed (`>&-`) the next file or socket would take its place, and libuv aborts.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        if getattr(sys, name) is None:  # it was closed when Python started
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+        getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def assembled(arguments: Sequence[str]) -> typer.Typer:

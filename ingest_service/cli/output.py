@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ FOUND_WRONG = 1
 SET_UP_WRONGLY = 2
 BUG = 70
 INTERRUPTED = 130
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 T = TypeVar("T")
 
@@ -56,6 +59,9 @@ def ended(command: Callable[[], object]) -> int:
 
 
 def _explained(exc: Exception) -> int:
+    if isinstance(exc, OSError) and exc.errno in _FULL:  # commands write nothing but their output
+        say(f"the output cannot be written: {exc.strerror}")
+        return FOUND_WRONG
     reasons = list(leaves(exc))
     if not all(isinstance(reason, IngestError) for reason in reasons):
         _say_bug(exc)

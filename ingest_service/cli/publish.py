@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ingest_service.publisher.publication import Account, Publication, connected
 from ingest_service.publisher.reading import read_lines
 
 _STALLED_SECONDS = 30.0
+_STANDARD_INPUT = 0
 
 
 def publish(
@@ -105,7 +105,7 @@ def _lines(
     if file is None:
         yield sample_lines(sample, rate, seed)
     elif str(file) == "-":
-        yield read_lines(sys.stdin.fileno())
+        yield read_lines(_STANDARD_INPUT)
     else:
         try:
             source = file.open("rb", buffering=0)

@@ -159,6 +159,32 @@ def test_unreachable_servers_are_a_line_each() -> None:
     assert CANARY not in done.stdout
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["check --json", "persist"])
+def test_closed_standard_stream_changes_no_exit_code(command: str, closed: str) -> None:
+    """Under a supervisor that closes them, a command still does its work and gives its code."""
+    script = f'exec "$0" {command} {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, COMMAND],
+        check=False,
+        env=environment(
+            INGEST_KAFKA__BOOTSTRAP_SERVERS="localhost:1",
+            INGEST_DATABASE__DSN="postgresql://localhost:1/db",
+            INGEST_HTTP__PORT="0",
+        ),
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+
+
+def test_encoding_of_the_terminal_stops_nothing() -> None:
+    """What a terminal's encoding cannot show is replaced."""
+    done = call("check", INGEST_KAFKA__BOOTSTRAP_SERVERS="localhost:1", PYTHONIOENCODING="latin1")
+    assert done.returncode == 1
+    assert "Kafka: " in done.stdout
+
+
 @pytest.mark.parametrize("settings", [{}, {"INGEST_DATABASE__DSN": " "}])
 def test_missing_dsn_is_said(settings: dict[str, str]) -> None:
     """Without a database's address, or with an empty one, the line names the variable."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from ingest_service.cli import output
@@ -62,6 +64,15 @@ def test_bug_is_told_apart_and_tells_no_content(
     assert code == 70
     assert "LookupError" in said
     assert CANARY not in said
+
+
+def test_full_disk_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    """A report that cannot be written is said as what it is: nothing to report to us."""
+    exc = OSError(errno.ENOSPC, "No space left on device")
+    assert ended(exc, capsys) == (
+        1,
+        "ingest-service: the output cannot be written: No space left on device\n",
+    )
 
 
 def test_interrupt_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
