@@ -23,8 +23,26 @@ app = typer.Typer(
     "Example: ingest-service ledger accept-gap --partition 3 --reason 'broker lost its disk'",
 )
 
-Topic = Annotated[str | None, typer.Option(help="The topic.  [default: INGEST_KAFKA__TOPIC]")]
-Reason = Annotated[str, typer.Option(help="Why: kept in the ledger for ever, with your login.")]
+_MOST_PARTITION = 2**31 - 1  # PostgreSQL's integer, and Kafka's
+
+
+def _text(value: str | None) -> str | None:
+    """Refuse bytes of another encoding, which PostgreSQL would not take."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("write it in UTF-8") from None
+    return value
+
+
+Topic = Annotated[
+    str | None,
+    typer.Option(callback=_text, help="The topic.  [default: INGEST_KAFKA__TOPIC]"),
+]
+Reason = Annotated[
+    str,
+    typer.Option(callback=_text, help="Why: kept in the ledger for ever, with your login."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -32,7 +50,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 @app.command(name="accept-gap")
 def accept_gap(
     *,
-    partition: Annotated[int, typer.Option(min=0, help="The partition that stands still.")],
+    partition: Annotated[
+        int, typer.Option(min=0, max=_MOST_PARTITION, help="The partition that stands still.")
+    ],
     reason: Reason,
     to: Annotated[
         int | None,
@@ -84,7 +104,9 @@ async def _accept_gap(
 def new_epoch(
     *,
     reason: Reason,
-    partition: Annotated[int | None, typer.Option(min=0, help="The partition.")] = None,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=_MOST_PARTITION, help="The partition.")
+    ] = None,
     all_partitions: Annotated[
         bool, typer.Option("--all-partitions", help="Every partition that was ever assigned.")
     ] = False,

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from ingest_service.adapters.kafka_admin import KafkaAdmin
 from ingest_service.adapters.kafka_producer import KafkaEventProducer
-from ingest_service.errors import BrokerUnavailableError
+from ingest_service.errors import BrokerUnavailableError, IngestError, SetupError
 from ingest_service.events.record import Limits
 from ingest_service.events.rejection import Rejection
 from ingest_service.publisher.lines import seal_line
@@ -103,7 +104,7 @@ class Publication:
 
 @asynccontextmanager
 async def connected(kafka: KafkaSettings) -> AsyncIterator[Outbox]:
-    """Yield an outbox with a connection, or raise `BrokerUnavailableError`; flush it at the end."""
+    """Yield an outbox with a connection, or raise what stands in its way; flush it at the end."""
     opening = partial(
         KafkaEventProducer.open, kafka, linger_ms=_LINGER_MS, compression=_COMPRESSION
     )
@@ -114,7 +115,21 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Outbox]:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await outbox.connected.wait()
         if not outbox.connected.is_set():
-            raise BrokerUnavailableError(f"nothing was published: {outbox.trouble}")
+            raise await _why_not(kafka, outbox.trouble)
         yield outbox
     finally:
         await outbox.finish(_FLUSH_SECONDS)
+
+
+async def _why_not(kafka: KafkaSettings, trouble: str) -> IngestError:
+    """Ask the cluster itself: a producer waits for a topic that is not there without a word."""
+    try:
+        async with KafkaAdmin(kafka) as admin:
+            if kafka.topic not in await admin.describe([kafka.topic]):
+                return SetupError(
+                    f"nothing was published: the topic {kafka.topic} does not exist: "
+                    "run `ingest-service topics create`"
+                )
+    except IngestError as exc:
+        return type(exc)(f"nothing was published: {exc}")
+    return BrokerUnavailableError(f"nothing was published: {trouble}")

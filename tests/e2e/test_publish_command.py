@@ -158,6 +158,15 @@ async def test_a_rate_without_number_runs_until_sigterm(publish: Publish) -> Non
     assert summary["recorded"] == summary["read"] == len(await publish.stored())
 
 
+async def test_a_missing_topic_is_said_and_not_made(kafka_bootstrap: str) -> None:
+    """A topic that `topics create` did not make is a mistake in the set-up; exit code 2."""
+    done = Publish(kafka_bootstrap, "no.such.topic")("--sample", "5")
+    assert done.returncode == 2
+    assert "the topic no.such.topic does not exist: run `ingest-service topics create`" in (
+        done.stderr
+    )
+
+
 async def test_an_unreachable_broker_is_one_message(topic_name: str) -> None:
     """Nothing is sent, nothing is shown but what is wrong and where; exit code 1."""
     done = Publish("127.0.0.1:1", topic_name)("--sample", "5")

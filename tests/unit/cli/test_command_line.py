@@ -209,6 +209,25 @@ def test_address_that_is_none_shows_no_secret(dsn: str) -> None:
     assert CANARY not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"--partition": str(2**31)},
+        {"--reason": "lost \udcff"},
+        {"--topic": "\udcff"},
+    ],
+)
+@pytest.mark.parametrize("command", ["accept-gap", "new-epoch"])
+def test_operator_who_mistypes_is_told_before_anything_is_asked(
+    command: str, wrong: dict[str, str]
+) -> None:
+    """What PostgreSQL could not take is used wrongly (2): nothing was connected to."""
+    given = {"--partition": "0", "--reason": "lost"} | wrong
+    done = call("ledger", command, *(word for option in given.items() for word in option))
+    assert done.returncode == 2
+    assert f"Invalid value for '{next(iter(wrong))}'" in done.stderr
+
+
 def test_unreachable_broker_is_one_message() -> None:
     """`topics create` without a broker is one line on standard error."""
     done = call("topics", "create", INGEST_KAFKA__BOOTSTRAP_SERVERS="no-such-host.invalid:9092")
