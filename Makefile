@@ -1,7 +1,7 @@
 # Two commands matter: `make up` and `make test`. Each sets up what it needs and says what it does.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help up down sql test check bench clean
+.PHONY: help up down sql test check bench soak clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -36,6 +36,9 @@ check: $(INSTALLED) ## lint, formatting, types, import layers, shell and YAML
 
 bench: $(INSTALLED) ## measure speed beside PostgreSQL's own (B='--help', PROFILE=1 for a flame graph)
 	@$(BIN)/python tests/bench/bench.py $(if $(PROFILE),--profile persist-flame.svg) $(B)
+
+soak: $(INSTALLED) ## random faults for MINUTES (20), several workers, then the invariants (SEED=N repeats)
+	@$(BIN)/python tests/soak/soak.py --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(S)
 
 clean: ## remove everything that was made here: data, downloads, caches, .venv
 	@$(MAKE) --no-print-directory down CLEAN=1
