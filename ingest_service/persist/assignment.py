@@ -25,6 +25,7 @@ from ingest_service.persist.segment import Segment, rejected_in_a_row
 from ingest_service.shapes import Bounds
 
 _FAULT_RETRY_SECONDS = 10.0
+_CHECK_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Assignment:
         self._source = duty.source
         self._epoch = -1
         self._failures = 0
+        self._check_at = 0.0
 
     @property
     def is_current(self) -> bool:
@@ -71,9 +73,11 @@ class Assignment:
 
     @property
     def has_due(self) -> bool:
-        """Whether a partition waits to be opened now."""
+        """Whether a partition waits to be opened now, or the heads to be looked at."""
         now = _now()
-        return any(not each.is_open and each.retry_at <= now for each in self.partitions.values())
+        return self._check_at <= now or any(
+            not each.is_open and each.retry_at <= now for each in self.partitions.values()
+        )
 
     def follow(self) -> None:
         """Take over this writer's share of what is assigned now; nothing of it is open yet."""
@@ -84,10 +88,15 @@ class Assignment:
         self.partitions = {number: Partition(self._source.topic, number) for number in mine}
 
     async def open_due(self) -> None:
-        """Open what waits for it; when the database or the broker is away, try again later."""
+        """Open what waits for it; when the database or the broker is away, try again later.
+
+        Nothing of these partitions may be on its way to the ledger.
+        """
         now = _now()
         due = [p for p in self.partitions.values() if not p.is_open and p.retry_at <= now]
         try:
+            if self._check_at <= now:
+                await self._check_heads()
             for partition in due:
                 await self._open(partition)
             self._failures = 0
@@ -99,7 +108,30 @@ class Assignment:
             for partition in due:
                 partition.retry_at = max(partition.retry_at, retry_at)
             if isinstance(exc, DatabaseUnavailableError):
+                self._check_at = retry_at
                 self._duty.observer.database_unavailable(str(exc))
+
+    async def _check_heads(self) -> None:
+        """Go back to the head of each partition that does not stand there any more.
+
+        A failover to a replica that lost the last transactions does that. A write finds it out by
+        itself, but on a quiet partition the next one may be days away, and Kafka forgets.
+        """
+        began = _now()
+        # An empty segment is false: ask whether there is one.
+        opened = {p: p.segment for p in self.partitions.values() if p.segment is not None}
+        if opened:
+            heads = await self._database.heads([each.stream.id for each in opened.values()])
+            self._duty.observer.database_available(_now() - began)
+        for partition, segment in opened.items():
+            if not segment.continues(heads.get(segment.stream.id)):
+                _log.warning(
+                    "the ledger's head is not where it was left: going on from there",
+                    topic=partition.topic,
+                    partition=partition.number,
+                )
+                self.reopen(partition.number)
+        self._check_at = _now() + _CHECK_SECONDS
 
     async def _open(self, partition: Partition) -> None:
         """Seek to the durable offset, which is the ledger's and not Kafka's."""
