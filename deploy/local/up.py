@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from database import prepare_database, prepare_writer
@@ -26,13 +27,14 @@ NAME = "up"
 HTTP_PORT = 9464
 
 NEXT = """
-What to try next, in another terminal:
-  make sql Q="select decision, event_type, count(*) from gateway_audit_events group by 1, 2"
-  curl http://{metrics}/metrics        (and /health/detailed)
-  . {environment}                      (settings for the commands below)
+What to try next, in another terminal, in this folder:
+  make sql Q="select decision, count(*) from gateway_audit_events group by 1"
+  curl http://{metrics}/metrics   (and /health/detailed)
+  . {environment}   (settings for the commands below)
   .venv/bin/ingest-service publish --sample 1000
   .venv/bin/ingest-service verify
-Logs: {logs}. Ctrl-C here stops everything; the data stays until make down CLEAN=1.
+Logs are in {logs}.
+Ctrl-C here stops everything; the data stays until `make down CLEAN=1`.
 """
 
 
@@ -69,9 +71,11 @@ def _run(state: State, stops: ExitStack) -> int:
     stops.callback(persister.stop)
     publisher = service.publish_samples()
     stops.callback(publisher.stop)
-    environment = service.write_environment()
+    environment = _from_here(service.write_environment())
     metrics = f"{LOOPBACK}:{service.http_port}"
-    say(NEXT.format(metrics=metrics, environment=environment, logs=state.folder("logs")))
+    say(
+        NEXT.format(metrics=metrics, environment=environment, logs=_from_here(state.folder("logs")))
+    )
     asyncio.run(watch(service, persister))
     return _ended(state, "persist")
 
@@ -91,6 +95,11 @@ def _prepare(state: State, servers: Servers) -> Service:
         return service.writing_as(writer)
     say("The persister uses the DSN given: no login role is made in a server that is not ours")
     return service
+
+
+def _from_here(path: Path) -> Path:
+    """Return the path as somebody who typed `make up` would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _ended(state: State, name: str) -> int:

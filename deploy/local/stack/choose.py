@@ -55,7 +55,7 @@ DATABASE = Kind(
     "Database",
     "INGEST_DATABASE__DSN",
     TIMESCALE_IMAGE,
-    "embedded PostgreSQL (plain, without TimescaleDB)",
+    "embedded PostgreSQL, without TimescaleDB",
 )
 
 
