@@ -49,5 +49,9 @@ class PartitionFault(IngestError):  # noqa: N818 - a fault of the partition, not
         self.partition = partition
 
 
+class PositionLostError(PartitionFault):
+    """The log no longer holds where this partition stood: look at ledger and log once more."""
+
+
 class RecordRefusedError(IngestError):
     """Kafka will never take this record as it is: do not send it again, tell its publisher."""

@@ -18,7 +18,12 @@ from aiokafka.structs import TopicPartition
 
 from ingest_service.adapters.kafka_options import client_options
 from ingest_service.adapters.kafka_tolerant import fetch_tolerantly
-from ingest_service.errors import BrokerUnavailableError, PartitionFault, SetupError
+from ingest_service.errors import (
+    BrokerUnavailableError,
+    PartitionFault,
+    PositionLostError,
+    SetupError,
+)
 from ingest_service.events.record import Record
 from ingest_service.settings import KafkaSettings
 from ingest_service.shapes import Bounds
@@ -66,7 +71,7 @@ class AuditConsumer:
             # A busy partition waits beside an idle one for this long.
             fetch_max_wait_ms=50,
             max_partition_fetch_bytes=2 * 1024 * 1024,
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=5_000,
         )
 
     async def __aenter__(self) -> Self:
@@ -137,7 +142,7 @@ class AuditConsumer:
                 )
             )
         except kafka_errors.OffsetOutOfRangeError as exc:
-            raise PartitionFault(
+            raise PositionLostError(
                 self.topic,
                 min(position.partition for position in exc.args[0]),
                 "its next offset is outside of what the log holds",

@@ -7,7 +7,7 @@ from time import time
 
 import structlog
 
-from ingest_service.errors import BrokerUnavailableError, PartitionFault
+from ingest_service.errors import BrokerUnavailableError, PartitionFault, PositionLostError
 from ingest_service.events.record import Record
 from ingest_service.persist import batching
 from ingest_service.persist.assignment import Assignment, Duty
@@ -39,6 +39,7 @@ class Writer:
         self._own = Assignment(index, writers, database, duty)
         self._writing: asyncio.Task[Delivery] | None = None
         self._gathering_since = 0.0
+        self._hurried = False
 
     async def run(self) -> None:
         """Deliver until told to stop; then write what has gathered, and end."""
@@ -76,6 +77,7 @@ class Writer:
                 await self._finish_write()
                 continue
             linger = batching.seconds_to_linger(gathered, self._duty.limits, _now())
+            linger = 0.0 if self._hurried else linger
             if gathered.records and linger == 0 and self._writing is None:
                 return
             await self._pull(gathered, min(linger or _POLL_SECONDS, _POLL_SECONDS))
@@ -107,12 +109,26 @@ class Writer:
                 self._take(number, records)
             failpoint("after_prepare")
         except PartitionFault as fault:
-            self._own.stop(self._own.partitions[fault.partition], str(fault))
+            self._react(fault)
             self._own.rewind()
         except BrokerUnavailableError as exc:
             _log.warning("fetching failed, trying again", why=str(exc))
             self._own.rewind()
             await asyncio.sleep(backoff_seconds(1, self._duty.rng))
+
+    def _react(self, fault: PartitionFault) -> None:
+        """Stop a partition behind the last good record: what has gathered of it goes first.
+
+        Dropped, it would come again and be dropped again, and an operator who accepts the gap would
+        give it up as well. The fault is met again when it is written.
+        """
+        partition = self._own.partitions[fault.partition]
+        if partition.segment:
+            self._hurried = True
+        elif isinstance(fault, PositionLostError):
+            self._own.reopen(fault.partition)  # which says why; this error does not know
+        else:
+            self._own.stop(partition, str(fault))
 
     def _take(self, number: int, records: Sequence[Record]) -> None:
         partition = self._own.partitions[number]
@@ -125,6 +141,7 @@ class Writer:
         """Hand over what has gathered, unless a rebalance made it void."""
         if not self._own.is_current:
             return
+        self._hurried = False
         segments = [done for each in self._own.partitions.values() if (done := each.cut())]
         if segments:
             self._writing = asyncio.create_task(

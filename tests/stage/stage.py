@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEADS = """
-select distinct on (s.partition) s.partition, l.next_offset
-from gateway_audit_streams s join gateway_audit_ledger l on l.stream_id = s.id
+select distinct on (s.partition) s.partition, coalesce(l.next_offset, 0) as next_offset
+from gateway_audit_streams s left join gateway_audit_ledger l on l.stream_id = s.id
 where s.topic = $1 order by s.partition, s.epoch desc, l.sequence desc
 """
 
