@@ -1,6 +1,7 @@
 """One assigned partition: where it stands, what is gathered of it, and why it may have stopped."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from ingest_service import ledger
@@ -10,6 +11,8 @@ from ingest_service.events.record import Record
 from ingest_service.ledger import Head, Rules, Stream
 from ingest_service.persist.segment import Segment
 from ingest_service.shapes import Bounds
+
+_SILENCE_SECONDS = 1.0
 
 
 class Beginning(NamedTuple):
@@ -63,6 +66,8 @@ class Partition:
         self.segment: Segment | None = None
         self._head: Head | None = None
         self._probe: bytes | None = None
+        self._last_frame: bytes | None = None
+        self._heard_at = inf
         self._holes = 0
 
     @property
@@ -79,7 +84,8 @@ class Partition:
     def open(self, stream: Stream, head: Head, beginning: Beginning, rules: Rules) -> None:
         """Read on after this head."""
         self._head = head
-        self._probe = beginning.probe
+        self._probe = self._last_frame = beginning.probe
+        self._heard_at = inf
         self._holes = 0
         self.fault = None
         self.segment = Segment(stream, head.next_offset, head.digest, rules)
@@ -89,6 +95,18 @@ class Partition:
         self.segment = self._probe = self._head = None
         self.retry_at = retry_at
         self.fault = fault
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Say whether the record before must be read once more, before those that came now.
+
+        After a silence, be it of the topic's or because this worker was frozen or cut off, this
+        log may be another one: made again meanwhile, and already past our offset.
+        """
+        silence, self._heard_at = now - self._heard_at, now
+        if silence < _SILENCE_SECONDS or self._probe is not None:
+            return False
+        self._probe = self._last_frame
+        return self._probe is not None
 
     def take(self, records: Sequence[Record], decode: Decode) -> bool:
         """Add records to the segment; False when one is missing, so that the consumer must seek.
@@ -100,6 +118,7 @@ class Partition:
             self._check_probe(records[0])
             records = records[1:]
         taken = self.segment.extend(records, decode)
+        self._last_frame = self.segment.last_frame or self._last_frame
         if taken == len(records):
             self._holes = 0
             return True

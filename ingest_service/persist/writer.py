@@ -132,7 +132,9 @@ class Writer:
 
     def _take(self, number: int, records: Sequence[Record]) -> None:
         partition = self._own.partitions[number]
-        if partition.is_open and not partition.take(records, self._duty.decode):
+        if not partition.is_open or not records:
+            return
+        if partition.is_in_doubt(_now()) or not partition.take(records, self._duty.decode):
             self._source.seek(number, partition.position)
 
     # --- writing ---------------------------------------------------------------------------------
