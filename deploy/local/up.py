@@ -6,6 +6,7 @@ servers → topics → schema → a persister as least-privileged role → sampl
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -51,7 +52,7 @@ def main() -> int:
         stops.callback(state.pid_file(NAME).unlink, missing_ok=True)
         try:
             return _run(state, stops)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C, or the end of `make up | head`
             return 0
         except (NoServerError, StartFailedError, StepFailedError) as failure:
             say(str(failure))
@@ -109,7 +110,10 @@ def _ended(state: State, name: str) -> int:
 
 def say(line: str) -> None:
     """Tell the person at the terminal, at once also when it is a pipe."""
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # Ctrl-C ended the reader of a pipe first: there is no one to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.database]
 class Up:
     """One `make up`, read line by line."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, stderr: int = subprocess.STDOUT) -> None:
         self.state = State(state, state / "downloads")
         # A session of its own, so that the signal reaches what a terminal would reach.
         self.process = subprocess.Popen(
@@ -36,7 +36,7 @@ class Up:
             env=environment(state),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
@@ -104,6 +104,18 @@ async def test_a_second_start_is_quick_and_goes_on_where_the_first_ended(state: 
         assert second.ctrl_c() == 0
     assert [tuple(user) for user in users] == [("ingest_writer", False)]
     assert seconds < 60  # 15 on an idle machine; this one may run a whole test suite beside it
+
+
+def test_reader_that_goes_away_ends_it_as_ctrl_c_does(state: Path):
+    """`make up | head` stops clean: no traceback, and no process of it lives on."""
+    up = Up(state, stderr=subprocess.PIPE)
+    up.wait_for_rows()
+    family = psutil.Process(up.process.pid).children(recursive=True)
+    up.process.stdout.close()
+    with up.process.stderr as errors:
+        assert errors.read() == ""
+    assert up.process.wait(60) == 0
+    assert [process for process in family if lives(process)] == []
 
 
 def test_a_start_beside_a_running_one_says_so_and_down_stops_it(state: Path):
