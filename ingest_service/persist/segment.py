@@ -56,6 +56,11 @@ class Segment:
         """The offset that follows the last record here."""
         return self.first_offset + len(self._verdicts)
 
+    @property
+    def last_frame(self) -> bytes | None:
+        """The last record here, as it is kept."""
+        return self._frames[-1] if self._frames else None
+
     def continues(self, head: Head | None) -> bool:
         """Say whether these records come right after this head, of the same history."""
         return (
