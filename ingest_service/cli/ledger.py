@@ -13,6 +13,7 @@ from ingest_service.compliance.ledger_entries import Epoch, Gap
 from ingest_service.errors import SetupError
 from ingest_service.events.decode import CONTRACT
 from ingest_service.ledger import Rules
+from ingest_service.publisher.text import is_text
 from ingest_service.settings import Settings
 
 app = typer.Typer(
@@ -28,10 +29,8 @@ _MOST_PARTITION = 2**31 - 1  # PostgreSQL's integer, and Kafka's
 
 def _text(value: str | None) -> str | None:
     """Refuse bytes of another encoding, which PostgreSQL would not take."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("write it in UTF-8") from None
+    if value is not None and not is_text(value):
+        raise typer.BadParameter("write it in UTF-8")
     return value
 
 
