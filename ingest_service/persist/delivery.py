@@ -27,6 +27,7 @@ from ingest_service.persist.transaction import write
 _US_PER_DAY = 86_400_000_000
 _MOST_DAYS = 400  # that the database's function takes in one call
 _NOBODY_MOVED = 3
+_MAKING_HELPS = 3  # after that somebody drops them as fast as they are made: do not spin
 
 MAY_NOT_APPEND = (
     "the ledger refuses new entries although nobody moved its head: this role may not append "
@@ -55,6 +56,7 @@ class _Attempts:
         self.staged = False
         self.unavailable = 0
         self.fenced = 0
+        self.missing = 0
 
 
 async def deliver(
@@ -92,8 +94,11 @@ async def _try(database: Database, attempts: _Attempts) -> None:
         )
     except RowKeyTakenError:
         attempts.staged = True
-    except PartitionMissingError:
+    except PartitionMissingError as exc:
         await _make_partitions(database, attempts.pending)
+        attempts.missing += 1
+        if attempts.missing > _MAKING_HELPS:
+            raise DatabaseUnavailableError(f"{exc} and making it does not help") from exc
     except RowRefusedError:
         # The trial needs the partitions that the write did not get to.
         await _make_partitions(database, attempts.pending)
@@ -118,7 +123,8 @@ async def _make_partitions(database: Database, segments: Sequence[Segment]) -> N
     epoch = dt.date(1970, 1, 1)
     days = sorted({row.timestamp_us // _US_PER_DAY for segment in segments for row in segment.rows})
     _log.info("having partitions made", days=len(days))
-    for n in range(0, len(days), _MOST_DAYS):
+    # Once at least: a batch of nothing but garbage needs the month of its originals.
+    for n in range(0, max(len(days), 1), _MOST_DAYS):
         wanted = [epoch + dt.timedelta(days=day) for day in days[n : n + _MOST_DAYS]]
         await database.make_partitions(wanted)
 
