@@ -1,4 +1,4 @@
-"""`make up`, really run on the embedded stack: what a newcomer sees, and what is left after."""
+"""`make up`, really run: what a newcomer sees, and what is left after."""
 
 import os
 import re
@@ -15,6 +15,8 @@ import asyncpg
 import psutil
 import pytest
 
+from servers import sources
+from stack import compose
 from stack.process import lives
 from stack.state import REPOSITORY, State
 
@@ -28,12 +30,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.database]
 class Up:
     """One `make up`, read line by line."""
 
-    def __init__(self, state: Path, stderr: int = subprocess.STDOUT) -> None:
+    def __init__(
+        self, state: Path, stderr: int = subprocess.STDOUT, stack: str = "embedded"
+    ) -> None:
         self.state = State(state, state / "downloads")
         # A session of its own, so that the signal reaches what a terminal would reach.
         self.process = subprocess.Popen(
             [sys.executable, str(LOCAL / "up.py")],
-            env=environment(state),
+            env=environment(state, stack),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -135,6 +139,26 @@ def test_a_start_beside_a_running_one_says_so_and_down_stops_it(state: Path):
     assert up.process.returncode == 0, "".join(up.said)
 
 
+async def test_containers_run_the_same_and_go_with_their_data(tmp_path: Path):
+    """STACK=docker ends in rows too; then no container is left, and after `down` no data."""
+    sources.need_compose()
+    up = Up(tmp_path, stack="docker")
+    try:
+        up.wait_for_rows()
+        connection = await asyncpg.connect(up.state.kept("dsn"))
+        query = "select count(*) from pg_extension where extname = 'timescaledb'"
+        extensions = await connection.fetchval(query)
+        await connection.close()
+        running = docker(up.state, "ps", "--quiet")
+    finally:
+        assert up.ctrl_c() == 0, "".join(up.said)
+        left = docker(up.state, "ps", "--all", "--quiet")
+        kept = docker(up.state, "volume", "ls", "--quiet")
+        down(tmp_path, "--clean")
+    assert (extensions, len(running), left, len(kept)) == (1, 2, [], 2)
+    assert docker(up.state, "volume", "ls", "--quiet") == []
+
+
 def test_no_password_is_shown(state: Path):
     """Neither the terminal nor a log holds a password of the local servers."""
     up = Up(state)
@@ -145,9 +169,9 @@ def test_no_password_is_shown(state: Path):
     assert [password for password in passwords if password in told] == []
 
 
-def environment(state: Path) -> dict[str, str]:
+def environment(state: Path, stack: str = "embedded") -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "KAFKA_"))}
-    chosen = {"STACK": "embedded", "INGEST_STATE_DIR": str(state), "SAMPLES": "3000", "RATE": "300"}
+    chosen = {"STACK": stack, "INGEST_STATE_DIR": str(state), "SAMPLES": "3000", "RATE": "300"}
     return {**kept, **chosen}
 
 
@@ -157,6 +181,13 @@ def down(state: Path, *arguments: str) -> str:
         command, env=environment(state), check=True, capture_output=True, text=True
     )
     return done.stdout
+
+
+def docker(state: State, *words: str) -> list[str]:
+    """Return what docker lists of the containers or volumes of this state folder."""
+    project = f"label=com.docker.compose.project={compose.project(state)}"
+    command = ["docker", *words, "--filter", project]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
 def number(shown: str) -> int:

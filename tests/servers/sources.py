@@ -82,11 +82,20 @@ def plain_dsn() -> Iterator[str]:
             server.stop()
 
 
+def need_compose() -> None:
+    """Return if containers can be composed; else the test is skipped, under CI an error."""
+    if (fault := probe.compose_fault()) is not None:
+        _missing(f"no containers ({fault}): start a Docker engine with its compose plugin")
+
+
 def _without_timescale(why: str) -> NoReturn:
-    message = (
+    _missing(
         f"no TimescaleDB ({why}): start a Docker engine, "
         f"or name a server in {TIMESCALE_VARIABLE} (a superuser's DSN)"
     )
+
+
+def _missing(message: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(message, pytrace=False)
     pytest.skip(message)

@@ -55,7 +55,7 @@ def database_dsn(state: State) -> str:
 def _compose(state: State, *arguments: str) -> int:
     # Pulling the images may take minutes and is worth watching; stopping is not.
     progress = "auto" if sys.stderr.isatty() and arguments[0] == "up" else "quiet"
-    command = ["docker", "compose", "--file", str(FILE), "--project-name", _project(state)]
+    command = ["docker", "compose", "--file", str(FILE), "--project-name", project(state)]
     command += ["--progress", progress]
     running = subprocess.run(
         [*command, "ps", "--quiet"],
@@ -67,7 +67,7 @@ def _compose(state: State, *arguments: str) -> int:
     return subprocess.run([*command, *arguments], env=environment, check=False).returncode
 
 
-def _project(state: State) -> str:
+def project(state: State) -> str:
     """Return a name of this folder's own: two checkouts share neither containers nor data."""
     return f"ingest-service-{hashlib.sha256(str(state.root).encode()).hexdigest()[:8]}"
 
