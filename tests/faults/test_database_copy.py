@@ -9,7 +9,7 @@ import pytest
 
 from stage import assert_invariants, until
 from stage.databases import COPY_DATA, address_of, inside_copy, rerouted, session
-from stage.journal import events
+from stage.journal import event, events
 from stage.traps import Then, traps_before
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from stage.traps import Trap, TrapProxy
 
 pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.e2e]
+
+
+# The driver sends 512 KiB at a time: behind that, rows have been written.
+MIDDLE = (530_000, 900_000)
+
+
+def _large_events(seed: random.Random, count: int) -> list[bytes]:
+    """Return events of which a third, one partition's, goes well past the middle."""
+    return [event(seed, n, metadata={"action": "invoke", "n": "x" * 2_000}) for n in range(count)]
 
 
 def _worker_behind(stage: Stage, proxy: TrapProxy) -> Worker:
@@ -43,9 +52,9 @@ async def test_frozen_inside_copy_is_ended_by_the_new_owner(
 ) -> None:
     """Whether the worker or its way hangs inside COPY: its heir goes on within 15 s of its start."""
     stage = timescale_stage
-    await stage.produce(events(seed, 900))
+    await stage.produce(_large_events(seed, 1_500))
     async with traps_before(address_of(stage.dsn)) as proxy:
-        trap = proxy.trap(COPY_DATA, Then.HOLD, after_bytes=seed.randint(2_000, 20_000))
+        trap = proxy.trap(COPY_DATA, Then.HOLD, seed.randint(*MIDDLE))
         worker = _worker_behind(stage, proxy)
         assert await _held_inside_copy(stage, trap)
         if frozen == "worker":
@@ -88,15 +97,19 @@ async def test_postmaster_killed_mid_copy_is_waited_for(
     """Kill -9 of the whole server inside COPY: once it is back the batch is there exactly once."""
     stage = stage_on_own_server
     async with traps_before(address_of(stage.dsn)) as proxy:
+        await stage.produce(_large_events(seed, 1_500))
+        trap = proxy.trap(COPY_DATA, Then.HOLD, seed.randint(*MIDDLE))
         worker = _worker_behind(stage, proxy)
         for _ in range(2):
-            trap = proxy.trap(COPY_DATA, Then.HOLD, after_bytes=seed.randint(2_000, 9_000))
-            await stage.produce(events(seed, 300))
             await _held_inside_copy(stage, trap)
             server.kill()
             trap.release()
             await stage.produce(events(seed, 100))
             server.start_again()
             await stage.drained()
+            trap = proxy.trap(COPY_DATA, Then.HOLD, after_bytes=seed.randint(2_000, 9_000))
+            await stage.produce(events(seed, 300))
+        trap.release()
+        await stage.drained()
         assert worker.returncode is None
     await assert_invariants(stage)
