@@ -8,7 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -37,6 +45,15 @@ def _duration(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+def _servers(value: str) -> str:
+    """Take `host:port` and `[::1]:port`, one or more; the port may be left out."""
+    server = re.compile(r"(\[[^\s\]]+\]|[^\s:\[\]]+)(:\d{1,5})?")
+    servers = [part.strip() for part in value.split(",") if part.strip()]
+    if not servers or not all(server.fullmatch(part) for part in servers):
+        raise ValueError("write host:port, or several with commas between them")
+    return value
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,9 +61,8 @@ class _Group(BaseModel):
 class KafkaSettings(_Group):
     """How to reach the broker, and which topics are ours."""
 
-    bootstrap_servers: str = Field(
+    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
         "localhost:9092",
-        min_length=1,
         description="Brokers to start from, host:port, comma-separated.",
     )
     topic: str = Field(

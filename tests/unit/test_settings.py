@@ -262,10 +262,25 @@ def test_value_that_is_not_utf8_is_named(environment: Callable[..., None]):
     assert mistakes() == ["  - INGEST_DATABASE__DSN: not UTF-8"]
 
 
+@pytest.mark.parametrize("text", ["", ",", "a:b", "a b", "kafka://a:9092", "a:1:2"])
+def test_what_is_no_server_is_refused(environment: Callable[..., None], text: str):
+    """Aiokafka would end in a traceback, or quietly try another server."""
+    environment(KAFKA__BOOTSTRAP_SERVERS=text)
+    [line] = mistakes()
+    assert line.startswith("  - INGEST_KAFKA__BOOTSTRAP_SERVERS: write host:port")
+
+
+@pytest.mark.parametrize("text", ["a", "a.b-c:9092", "a:1, b:2,", "127.0.0.1:9092", "[::1]:9092"])
+def test_servers_are_taken_as_clients_take_them(environment: Callable[..., None], text: str):
+    """Names and addresses, with or without a port."""
+    environment(KAFKA__BOOTSTRAP_SERVERS=text)
+    assert load().kafka.bootstrap_servers == text
+
+
 def test_empty_names_are_mistakes(environment: Callable[..., None]):
-    """An empty variable in a manifest is no topic, and no broker."""
-    environment(KAFKA__TOPIC="", KAFKA__DEAD_LETTER_TOPIC="", KAFKA__BOOTSTRAP_SERVERS="")
-    assert len(mistakes()) == 3
+    """An empty variable in a manifest is no topic."""
+    environment(KAFKA__TOPIC="", KAFKA__DEAD_LETTER_TOPIC="")
+    assert len(mistakes()) == 2
 
 
 @pytest.mark.usefixtures("environment")
