@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,8 +18,10 @@ from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.structs import TopicPartition
 
+from ingest_service.adapters import kafka_codecs
+from ingest_service.adapters.kafka_codecs import BatchTooLargeError
 from ingest_service.adapters.kafka_options import client_options
-from ingest_service.adapters.kafka_tolerant import fetch_tolerantly
+from ingest_service.adapters.kafka_tolerant import end_of_batch, fetch_tolerantly
 from ingest_service.errors import (
     BrokerUnavailableError,
     PartitionFault,
@@ -37,8 +41,25 @@ _APART_SECONDS = 0.5
 _SESSION_MS = 10_000
 _MAX_POLL_MS = 300_000
 
-_DAMAGED = (kafka_errors.CorruptRecordException, cramjam.DecompressionError)
-"""A batch that fails its checksum, or cannot be decompressed."""
+_DAMAGED = (
+    kafka_errors.CorruptRecordException,
+    cramjam.DecompressionError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    BatchTooLargeError,
+)
+"""A batch that fails its checksum, or cannot be decompressed, or not within bounds."""
+
+_COMES_DAMAGED = (
+    "comes damaged: it fails its checksum or cannot be decompressed. See to the broker's disk; it "
+    "is asked again every 10 s. If it cannot be mended"
+)
+_TOO_LARGE = (
+    f"would unpack to more than {kafka_codecs.BATCH_BYTES >> 20} MiB: no gateway sends that. Find "
+    "who does, and let the broker unpack (`compression.type=uncompressed` on the topic). To give "
+    "it up"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +74,8 @@ class AuditConsumer:
         self.joined = False
         self._next: dict[int, int] = {}
         self._damaged: Counter[int] = Counter()
+        self._too_large: set[int] = set()
+        kafka_codecs.install()
         self._listener = _Listener(self)
         self._consumer = aiokafka.AIOKafkaConsumer(
             **client_options(kafka),
@@ -116,7 +139,7 @@ class AuditConsumer:
         """Return records by partition. After any exception: seek these partitions."""
         # `getmany()` of nothing would drain everybody's partitions.
         assert partitions
-        self._refuse_damaged(partitions)
+        await self._refuse_damaged(partitions)
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
             fetched = await self._getmany(wanted, max_records, seconds)
@@ -165,14 +188,35 @@ class AuditConsumer:
                 fetched |= await self._getmany([position], max_records, _APART_SECONDS)
             except UnicodeDecodeError:
                 fetched[position] = await self._fetch_tolerantly(position)
-            except _DAMAGED:
-                self._damaged[position.partition] += 1
-                self.seek(position.partition, self._next[position.partition])
+            except _DAMAGED as exc:
+                fetched[position] = await self._fetch_up_to(exc, position, max_records)
             else:
                 self._damaged.pop(position.partition, None)
         return fetched
 
-    def _refuse_damaged(self, partitions: Sequence[int]) -> None:
+    async def _fetch_up_to(
+        self, damage: Exception, position: TopicPartition, max_records: int
+    ) -> list[Any]:
+        """Return the good records before a damaged batch, one by one; none: count the damage."""
+        partition, good = position.partition, list[Any]()
+        self.seek(partition, self._next[partition])
+        with suppress(UnicodeDecodeError, *_DAMAGED):
+            while len(good) < max_records and (
+                more := await self._getmany([position], 1, _APART_SECONDS)
+            ):
+                good += more[position]
+        if good:
+            self._damaged.pop(partition, None)
+            self.seek(partition, good[-1].offset + 1)
+        else:
+            self._damaged[partition] += 1
+            self._too_large.discard(partition)
+            if isinstance(damage, BatchTooLargeError):
+                self._too_large.add(partition)
+            self.seek(partition, self._next[partition])
+        return good
+
+    async def _refuse_damaged(self, partitions: Sequence[int]) -> None:
         """Stop a partition whose next batch came damaged twice: once may be the network's doing.
 
         Only one of these: the fault of another writer's partition is not this caller's to stop.
@@ -180,14 +224,20 @@ class AuditConsumer:
         for partition in partitions:
             if self._damaged[partition] > 1:
                 del self._damaged[partition]
-                raise PartitionFault(
-                    self.topic,
-                    partition,
-                    f"the batch at offset {self._next[partition]} comes damaged: it fails its "
-                    "checksum or cannot be decompressed. See to the broker's disk; it is asked "
-                    f"again every 10 s. If it cannot be mended: `ingest-service ledger accept-gap "
-                    f"--partition {partition} --to N --including-kept --reason ...`",
-                )
+                raise PartitionFault(self.topic, partition, await self._what_is_wrong(partition))
+
+    async def _what_is_wrong(self, partition: int) -> str:
+        offset = self._next[partition]
+        what = _TOO_LARGE if partition in self._too_large else _COMES_DAMAGED
+        end: int | str = "N"
+        with suppress(kafka_errors.KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(_ASK_SECONDS):
+                position = TopicPartition(self.topic, partition)
+                end = await end_of_batch(self._consumer._client, position, offset) or end  # noqa: SLF001 - as below
+        return (
+            f"the batch at offset {offset} {what}: `ingest-service ledger accept-gap "
+            f"--partition {partition} --to {end} --including-kept --reason ...`"
+        )
 
     async def _fetch_tolerantly(self, position: TopicPartition) -> list[Any]:
         offset = self._next[position.partition]

@@ -18,6 +18,8 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 _MAX_BYTES = 2 * 1024 * 1024
 _LOG_OVERHEAD = struct.calcsize(">qi")  # base offset and length, before each batch
 
+_LAST_DELTA_AT = 23  # of a batch's header
+
 
 class _Tolerant(bytearray):
     """A buffer whose slices decode to text whatever they hold."""
@@ -36,6 +38,25 @@ async def fetch_tolerantly(client: Any, position: TopicPartition, offset: int) -
 
     Raises aiokafka's errors. The batch's checksum is checked, as aiokafka would.
     """
+    data = await _fetch_raw(client, position, offset)
+    for batch in _batches(data):
+        records = [_record(position, each) for each in batch if each.offset >= offset]
+        if records:
+            return records
+    return []
+
+
+async def end_of_batch(client: Any, position: TopicPartition, offset: int) -> int | None:
+    """Return the offset behind the batch that holds `offset`, by its header alone."""
+    data = await _fetch_raw(client, position, offset)
+    if len(data) < _LAST_DELTA_AT + 4:
+        return None
+    [base] = struct.unpack_from(">q", data)
+    [delta] = struct.unpack_from(">i", data, _LAST_DELTA_AT)
+    return int(base + delta + 1)
+
+
+async def _fetch_raw(client: Any, position: TopicPartition, offset: int) -> bytes:
     leader = client.cluster.leader_for_partition(position)
     request = FetchRequest(
         500, 1, _MAX_BYTES, 0, [(position.topic, [(position.partition, offset, _MAX_BYTES)])]
@@ -44,11 +65,7 @@ async def fetch_tolerantly(client: Any, position: TopicPartition, offset: int) -
     _, ((_, error_code, *_, data),) = response.topics[0]
     if error_code:
         raise kafka_errors.for_code(error_code)
-    for batch in _batches(data):
-        records = [_record(position, each) for each in batch if each.offset >= offset]
-        if records:
-            return records
-    return []
+    return bytes(data)
 
 
 def _batches(data: bytes) -> Iterator[Any]:
