@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ from stack.process import StartFailedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from pathlib import Path
 
     from stack.process import Server
     from stack.state import State
@@ -66,6 +70,7 @@ class OwnServer:
         self._state = state
         self._settings = settings
         self._server: Server = postgres.start(state, settings)
+        self.disk: SmallDisk | None = None
 
     @property
     def dsn(self) -> str:
@@ -97,6 +102,10 @@ class OwnServer:
         for process in (postmaster, *postmaster.children(recursive=True)):
             process.send_signal(number)
 
+    def is_alive(self) -> bool:
+        """Tell whether the postmaster runs: with a full disk it may have given up."""
+        return self._server.is_alive()
+
     def stop(self) -> None:
         """End it, whatever state it is in."""
         if self._server.is_alive():
@@ -104,12 +113,50 @@ class OwnServer:
         self._server.stop()
 
 
+class SmallDisk:
+    """The disk that a server's data is on, which can be filled up and given room again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ballast = folder / "ballast"
+
+    def fill(self, leave_bytes: int) -> None:
+        """Take what is free, but for so much."""
+        free = shutil.disk_usage(self._ballast.parent).free
+        with self._ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free - leave_bytes)
+
+    def make_room(self) -> None:
+        """Give back what was taken."""
+        self._ballast.unlink()
+
+
 @contextmanager
 def own_server(**settings: str) -> Iterator[OwnServer]:
     """Yield a server of the test's own, gone afterwards."""
+    with temporary_state() as state, _running(state, settings) as server:
+        yield server
+
+
+@contextmanager
+def own_server_on_small_disk(megabytes: int, **settings: str) -> Iterator[OwnServer]:
+    """Yield a server whose data is on a disk of that size (tmpfs: needs the right to mount)."""
     with temporary_state() as state:
-        server = OwnServer(state, TEST_SETTINGS | settings)
+        folder = state.folder(postgres.NAME)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True
+        )
         try:
-            yield server
+            with _running(state, settings) as server:
+                server.disk = SmallDisk(folder)
+                yield server
         finally:
-            server.stop()
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def _running(state: State, settings: Mapping[str, str]) -> Iterator[OwnServer]:
+    server = OwnServer(state, TEST_SETTINGS | settings)
+    try:
+        yield server
+    finally:
+        server.stop()
