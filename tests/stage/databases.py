@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 COPY_DATA = b"PGCOPY\n\xff\r\n\x00"
 """How the data of a binary COPY begins."""
 COMMIT = b"commit\x00"
+
+_FILE_BYTES = 17 * 1024 * 1024
+"""A little more than a segment of the write-ahead log."""
 
 _COPYING = """
 select pid from pg_stat_activity
@@ -70,7 +74,7 @@ class OwnServer:
         self._state = state
         self._settings = settings
         self._server: Server = postgres.start(state, settings)
-        self.disk: SmallDisk | None = None
+        self.disk: SmallDisk | LimitedFiles | None = None
 
     @property
     def dsn(self) -> str:
@@ -114,7 +118,7 @@ class OwnServer:
 
 
 class SmallDisk:
-    """The disk that a server's data is on, which can be filled up and given room again."""
+    """A tmpfs that a server's data is on, which can be filled up and given room again."""
 
     def __init__(self, folder: Path) -> None:
         self._ballast = folder / "ballast"
@@ -130,6 +134,31 @@ class SmallDisk:
         self._ballast.unlink()
 
 
+class LimitedFiles:
+    """No file may grow past a bound: in place of a small disk where nobody may mount one.
+
+    There is room again after a start without the bound.
+    """
+
+    def __init__(self, server: OwnServer) -> None:
+        self._server = server
+        server.stop()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, limits[1]))
+        try:
+            server.start_again()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    def fill(self, leave_bytes: int) -> None:
+        """Leave it to the writer: its table meets the limit after a while."""
+
+    def make_room(self) -> None:
+        """Lift the limit."""
+        self._server.stop()
+        self._server.start_again()
+
+
 @contextmanager
 def own_server(**settings: str) -> Iterator[OwnServer]:
     """Yield a server of the test's own, gone afterwards."""
@@ -139,18 +168,18 @@ def own_server(**settings: str) -> Iterator[OwnServer]:
 
 @contextmanager
 def own_server_on_small_disk(megabytes: int, **settings: str) -> Iterator[OwnServer]:
-    """Yield a server whose data is on a disk of that size (tmpfs: needs the right to mount)."""
+    """Yield a server whose data is on a disk of that size, as far as one may be mounted here."""
     with temporary_state() as state:
         folder = state.folder(postgres.NAME)
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True
-        )
+        options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+        mounted = subprocess.run(["mount", *options], check=False, capture_output=True)
         try:
             with _running(state, settings) as server:
-                server.disk = SmallDisk(folder)
+                server.disk = LimitedFiles(server) if mounted.returncode else SmallDisk(folder)
                 yield server
         finally:
-            subprocess.run(["umount", str(folder)], check=True)
+            if not mounted.returncode:
+                subprocess.run(["umount", str(folder)], check=True)
 
 
 @contextmanager
