@@ -1,9 +1,8 @@
 """Every setting, its default and its help; one readable message for every mistake."""
 
-import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,8 +26,8 @@ from pydantic_settings import (
 
 from ingest_service.errors import SetupError
 from ingest_service.events.record import Limits
+from ingest_service.settings_mistakes import PREFIX, said, undecodable, unknown_variables
 
-PREFIX = "INGEST_"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -209,11 +208,14 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read all settings, or raise one `SetupError` that names every mistake by its variable."""
-    mistakes = [*_unknown_variables(os.environ), *_undecodable(os.environ)]
+    mistakes = [
+        *unknown_variables(os.environ, Settings.model_fields),
+        *undecodable(os.environ),
+    ]
     try:
         settings = Settings()
     except ValidationError as exc:
-        mistakes += [_mistake(error) for error in exc.errors(include_input=False)]
+        mistakes += [said(error) for error in exc.errors(include_input=False)]
     except SettingsError as exc:
         # A whole group in one variable that is no JSON is named already; what is left is the files.
         mistakes = mistakes or [f"INGEST_SECRETS_DIR: {exc}"]
@@ -246,41 +248,6 @@ def _text(file: Path) -> str:
         raise SettingsError(f"{file.name} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError:
         raise SettingsError(f"{file.name} is not UTF-8 text") from None
-
-
-def _mistake(error: Any) -> str:
-    variable = PREFIX + "__".join(str(part).upper() for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{variable}: no such setting"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{variable}: {message[0].lower()}{message[1:]}"
-
-
-def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Name misspelt groups: pydantic-settings passes over them in silence."""
-    known = sorted(Settings.model_fields)
-    found = []
-    for variable in environ:
-        group, nested, _ = variable.removeprefix(PREFIX).partition("__")
-        if variable.startswith(PREFIX) and nested and group.lower() not in known:
-            near = difflib.get_close_matches(group.lower(), known, 1)
-            hint = f"; did you mean {PREFIX}{near[0].upper()}__...?" if near else ""
-            found.append(f"{variable}: no such setting{hint}")
-        elif variable.startswith(PREFIX) and not nested:
-            group, _, name = group.partition("_")
-            if group.lower() in known:
-                found.append(f"{variable}: no such setting; did you mean {PREFIX}{group}__{name}?")
-    return sorted(found)
-
-
-def _undecodable(environ: Mapping[str, str]) -> Iterator[str]:
-    """Name variables that are not UTF-8: Python hands them on, and a driver stumbles over them."""
-    for variable, value in environ.items():
-        if variable.startswith(PREFIX) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                yield f"{variable}: not UTF-8"
 
 
 def _contradictions(kafka: KafkaSettings) -> list[str]:

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 
 from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka import AuditConsumer
+from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
 from ingest_service.ledger import Rules
 from ingest_service.persist.assignment import Duty
@@ -46,6 +47,9 @@ async def persist(settings: Settings) -> None:
             await stack.enter_async_context(WriterConnection(dsn))
             for _ in range(settings.database.writers)
         ]
+        with suppress(DatabaseUnavailableError):
+            # A wrong password or a missing table shows here, before the group is disturbed.
+            await connections[0].heads([])
         source = await stack.enter_async_context(
             AuditConsumer(settings.kafka, settings.kafka.persister_group)
         )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from ingest_service import settings
 from ingest_service.dsn import MASK, masked
+from ingest_service.settings_mistakes import PREFIX
 
 _DSN = "INGEST_DATABASE__DSN"
 
@@ -42,7 +43,7 @@ def _effective(loaded: settings.Settings) -> Iterator[_Setting]:
     for group_name in type(loaded).model_fields:
         group: BaseModel = getattr(loaded, group_name)
         for name, field in type(group).model_fields.items():
-            variable = f"{settings.PREFIX}{group_name}__{name}".upper()
+            variable = f"{PREFIX}{group_name}__{name}".upper()
             source = (
                 "environment"
                 if variable in variables
