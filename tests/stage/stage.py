@@ -86,10 +86,15 @@ class Stage:
 
         async def is_drained() -> bool:
             heads = await self.heads()
-            return all(heads.get(n, 0) >= end for n, end in self.journal.ends().items())
+            done = all(heads.get(n, 0) >= end for n, end in self.journal.ends().items())
+            assert done or any(each.returncode is None for each in self.workers), "no worker runs"
+            return done
 
-        logs = "\n".join(worker.tail() for worker in self.workers[-2:])
-        await until(is_drained, seconds=seconds, what=f"lag is 0; {await self.heads()}; {logs}")
+        try:
+            await until(is_drained, seconds=seconds, what="lag is 0")
+        except AssertionError as failure:
+            logs = "\n".join(worker.tail() for worker in self.workers[-2:])
+            raise AssertionError(f"{failure}; {await self.heads()}; {logs}") from None
 
     async def some_durable(self, at_least: int = 1) -> None:
         """Return once this many records are durable."""

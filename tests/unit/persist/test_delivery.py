@@ -236,6 +236,23 @@ async def test_outage_while_partitions_are_made_is_waited_out(bench: Bench):
     assert bench.observer.errors == {"unavailable": 1}
 
 
+async def test_partitions_that_go_as_fast_as_they_are_made_are_waited_for(bench: Bench):
+    """Making them again and again does not spin: after a few times it waits, as in an outage."""
+    bench.server.tables.days = set()
+    segment = await bench.segment([record(0)])
+    make, asked = bench.database.make_partitions, []
+
+    async def useless_at_first(days):
+        asked.append(days)
+        if len(asked) > 5:
+            await make(days)
+
+    bench.database.make_partitions = useless_at_first  # type: ignore[method-assign]
+    await bench.deliver(segment)
+    assert bench.offsets() == [(1, 0)]
+    assert bench.observer.errors == {"unavailable": 3}
+
+
 def failing_once(bench: Bench, call):
     """Return the call, before which the database is away for a moment."""
 
