@@ -104,10 +104,12 @@ async def test_locked_table_is_waited_for(timescale_stage: Stage, seed: random.R
     await stage.drained()
     async with session(stage.dsn) as owner, owner.transaction():
         await owner.execute("lock table gateway_audit_events in access exclusive mode")
+        locked = time.monotonic()
         await stage.produce(events(seed, 400))
 
         async def has_given_up_once() -> bool:
-            return await worker.counted("sark_audit_write_errors_total") >= 2
+            failed = await worker.counted("sark_audit_write_errors_total")
+            return failed >= 2 and time.monotonic() - locked > 25
 
         # Both writers were refused after 20 s, and wait again.
         await until(has_given_up_once, seconds=60, what="both writers met the lock timeout")
