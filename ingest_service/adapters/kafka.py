@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition
 
 from ingest_service.adapters import kafka_codecs
 from ingest_service.adapters.kafka_codecs import BatchTooLargeError
+from ingest_service.adapters.kafka_faults import LOG_APPEND_TIME, batch_fault, clock_fault
 from ingest_service.adapters.kafka_options import client_options
 from ingest_service.adapters.kafka_tolerant import end_of_batch, fetch_tolerantly
 from ingest_service.errors import (
@@ -32,7 +33,6 @@ from ingest_service.events.record import Record
 from ingest_service.settings import KafkaSettings
 from ingest_service.shapes import Bounds
 
-_LOG_APPEND_TIME = 1
 _START_SECONDS = 30
 _ASK_SECONDS = 10
 _COMMIT_SECONDS = 5
@@ -50,16 +50,6 @@ _DAMAGED = (
     BatchTooLargeError,
 )
 """A batch that fails its checksum, or cannot be decompressed, or not within bounds."""
-
-_COMES_DAMAGED = (
-    "comes damaged: it fails its checksum or cannot be decompressed. See to the broker's disk; it "
-    "is asked again every 10 s. If it cannot be mended"
-)
-_TOO_LARGE = (
-    f"would unpack to more than {kafka_codecs.BATCH_BYTES >> 20} MiB: no gateway sends that. Find "
-    "who does, and let the broker unpack (`compression.type=uncompressed` on the topic). To give "
-    "it up"
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -224,20 +214,15 @@ class AuditConsumer:
         for partition in partitions:
             if self._damaged[partition] > 1:
                 del self._damaged[partition]
-                raise PartitionFault(self.topic, partition, await self._what_is_wrong(partition))
+                raise await self._batch_fault(partition)
 
-    async def _what_is_wrong(self, partition: int) -> str:
-        offset = self._next[partition]
-        what = _TOO_LARGE if partition in self._too_large else _COMES_DAMAGED
-        end: int | str = "N"
+    async def _batch_fault(self, partition: int) -> PartitionFault:
+        position, end = TopicPartition(self.topic, partition), None
         with suppress(kafka_errors.KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(_ASK_SECONDS):
-                position = TopicPartition(self.topic, partition)
-                end = await end_of_batch(self._consumer._client, position, offset) or end  # noqa: SLF001 - as below
-        return (
-            f"the batch at offset {offset} {what}: `ingest-service ledger accept-gap "
-            f"--partition {partition} --to {end} --including-kept --reason ...`"
-        )
+                end = await end_of_batch(self._consumer._client, position, self._next[partition])  # noqa: SLF001 - as below
+        too_large = partition in self._too_large
+        return batch_fault(position, self._next[partition], end, too_large=too_large)
 
     async def _fetch_tolerantly(self, position: TopicPartition) -> list[Any]:
         offset = self._next[position.partition]
@@ -254,23 +239,12 @@ class AuditConsumer:
     ) -> Sequence[Any]:
         """Return the records up to the first whose time is its publisher's; that one is a fault."""
         for at, record in enumerate(records):
-            if record.timestamp_type != _LOG_APPEND_TIME:
+            if record.timestamp_type != LOG_APPEND_TIME:
                 if at == 0:
-                    raise self._clock_fault(position, records)
+                    raise clock_fault(position, records)
                 self.seek(position.partition, record.offset)
                 return records[:at]
         return records
-
-    def _clock_fault(self, position: TopicPartition, records: Sequence[Any]) -> PartitionFault:
-        until = 1 + max(each.offset for each in records if each.timestamp_type != _LOG_APPEND_TIME)
-        return PartitionFault(
-            self.topic,
-            position.partition,
-            f"from offset {records[0].offset} on its records carry the publisher's clock: set "
-            "message.timestamp.type=LogAppendTime on the topic and have them published again. To "
-            f"go on past them: `ingest-service ledger accept-gap --partition {position.partition} "
-            f"--to {until} --including-kept --reason ...`",
-        )
 
     async def stand_by(self, seconds: float) -> None:
         """Keep the membership while a writer has nothing to fetch.

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 KAFKA_SETTINGS = {
     "KAFKA_NODE_ID": "1",
     "KAFKA_PROCESS_ROLES": "broker,controller",
-    "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+    "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,INTERNAL://:9094",
+    # The port that clients see is the host's: the broker cannot reach itself there, and
+    # transactions need that it can.
+    "KAFKA_INTER_BROKER_LISTENER_NAME": "INTERNAL",
     "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": (
+        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT"
+    ),
     "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
     "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
@@ -45,7 +50,10 @@ def kafka() -> Iterator[str]:
     container.ports["9092"] = (LOOPBACK, port)
     for name, value in KAFKA_SETTINGS.items():
         container.with_env(name, value)
-    container.with_env("KAFKA_ADVERTISED_LISTENERS", f"PLAINTEXT://{LOOPBACK}:{port}")
+    container.with_env(
+        "KAFKA_ADVERTISED_LISTENERS",
+        f"PLAINTEXT://{LOOPBACK}:{port},INTERNAL://localhost:9094",
+    )
     ready = LogMessageWaitStrategy("Kafka Server started")
     with container.waiting_for(_patient(ready)):
         yield f"{LOOPBACK}:{port}"
