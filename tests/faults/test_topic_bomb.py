@@ -12,6 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from stage import assert_invariants, until
 from stage.command import operate
 from stage.journal import events
+from stage.topic import set_topic
 
 if TYPE_CHECKING:
     import random
@@ -80,3 +81,13 @@ async def test_large_but_bounded_record_is_quarantined(
     await stage.drained()
     assert "partition stopped" not in worker.log.read_text()
     await assert_invariants(stage)
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "gzip", "snappy"])
+async def test_topic_that_the_broker_unpacks_takes_no_bomb(
+    timescale_stage: Stage, codec: str
+) -> None:
+    """What the message and `topics create --uncompressed` recommend refuses it at its publisher."""
+    await set_topic(timescale_stage, compression_type="uncompressed")
+    with pytest.raises(MessageSizeTooLargeError):
+        await send_zeros(timescale_stage, codec, 20_000_000)
