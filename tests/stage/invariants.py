@@ -142,7 +142,7 @@ async def _assert_group_behind(stage: Stage) -> None:
 def _assert_memory_bounded(stage: Stage) -> None:
     for worker in stage.workers:
         peak = worker.peak_mib()
-        assert (peak or 0) <= MEMORY_CAP_MIB, f"I7: {worker.name} took {peak} MiB"
+        assert peak <= MEMORY_CAP_MIB, f"I7: {worker.name} took {peak} MiB"
 
 
 def _assert_verified(stage: Stage) -> None:

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -20,6 +21,7 @@ class Worker:
     def __init__(self, name: str, log: Path, environment: dict[str, str]) -> None:
         self.name = name
         self.log = log
+        self._peak_mib = 0
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*_program(environment), "persist"],
@@ -31,6 +33,7 @@ class Worker:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
+        self.peak_mib()
         self.process.send_signal(number)
 
     @property
@@ -38,19 +41,19 @@ class Worker:
         """The exit code, once it has ended."""
         return self.process.poll()
 
-    def peak_mib(self) -> int | None:
-        """Return the most memory that was ever resident; None once it has ended."""
-        try:
+    def peak_mib(self) -> int:
+        """Return the most memory that was ever seen resident, also after it has ended."""
+        with suppress(OSError):
             status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except FileNotFoundError:
-            return None
-        kib = next((line.split()[1] for line in status.splitlines() if "VmHWM" in line), None)
-        return None if kib is None else int(kib) // 1024
+            kib = [int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line]
+            self._peak_mib = max(self._peak_mib, *(each // 1024 for each in kib), 0)
+        return self._peak_mib
 
     async def ended(self, seconds: float = 40) -> int:
         """Return the exit code as soon as it has ended."""
 
         async def has_ended() -> bool:
+            self.peak_mib()
             return self.returncode is not None
 
         await until(has_ended, seconds=seconds, what=f"{self.name} has ended; {self.tail()}")
