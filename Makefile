@@ -21,7 +21,7 @@ export Q
 
 test: $(INSTALLED) ## run the tests with coverage (T='-k name' or a path for some of them)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(or $(T),-n 2 --dist loadfile)
+	@$(BIN)/coverage run -m pytest $(T)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(T),,--fail-under=95)
 

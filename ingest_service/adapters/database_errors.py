@@ -62,6 +62,9 @@ def translated(step: Step = Step.OTHER) -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning from exc
+    except asyncpg.InternalClientError as exc:
+        # asyncpg is out of step with a connection that was cut in the middle: it is of no more use.
+        raise DatabaseUnavailableError("the database's connection was cut in the middle") from exc
     except (asyncpg.InterfaceError, OSError, TimeoutError) as exc:
         if isinstance(exc, ValueError):  # asyncpg could not encode an argument: as 22xxx
             raise RowRefusedError(_NOT_ENCODED) from None

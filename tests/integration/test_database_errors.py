@@ -262,3 +262,9 @@ async def test_holder_of_another_role_cannot_be_ended(database_dsn: str):
                         await database.lock([stream.id])
             async with database.transaction():
                 await database.lock([stream.id])
+
+
+def test_driver_out_of_step_is_a_lost_connection():
+    """A connection cut in the middle leaves asyncpg in no state to go on: a new one is opened."""
+    with pytest.raises(DatabaseUnavailableError, match="cut in the middle"), translated():
+        raise asyncpg.InternalClientError("cannot switch to state")
