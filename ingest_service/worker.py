@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 import structlog
 
 from ingest_service.adapters.database import WriterConnection
-from ingest_service.adapters.kafka import AuditConsumer
+from ingest_service.adapters.kafka_consumer import AuditConsumer
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
 from ingest_service.ledger import Rules

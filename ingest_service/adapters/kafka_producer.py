@@ -1,7 +1,7 @@
 """The only owner of aiokafka's producer: idempotent, all replicas, and an end that always comes."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -11,11 +11,14 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
 
 from ingest_service.adapters.kafka_options import client_options
-from ingest_service.errors import BrokerUnavailableError, RecordRefusedError
+from ingest_service.adapters.kafka_reach import why_unreachable
+from ingest_service.errors import BrokerUnavailableError, RecordRefusedError, SetupError
 from ingest_service.settings import KafkaSettings
 
 MAX_REQUEST_BYTES = (1 << 20) + (64 << 10)
@@ -50,9 +53,13 @@ class KafkaEventProducer:
     async def open(
         cls, kafka: KafkaSettings, *, linger_ms: int, compression: str | None
     ) -> "KafkaEventProducer":
-        """Connect and learn the topic's partitions; raise `BrokerUnavailableError` if it fails."""
+        """Connect and learn the topic's partitions.
+
+        Raises `BrokerUnavailableError` or `SetupError`, which say per server what is wrong.
+        """
+        options = client_options(kafka)
         producer = AIOKafkaProducer(
-            **client_options(kafka),
+            **options,
             acks="all",
             enable_idempotence=True,
             compression_type=compression,
@@ -62,15 +69,7 @@ class KafkaEventProducer:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         try:
-            async with asyncio.timeout(_OPEN_SECONDS):  # start() asks for a producer id for ever
-                await producer.start()
-                partitions = await producer.partitions_for(kafka.topic)
-        except (KafkaError, OSError) as exc:
-            await _end(producer, 1)
-            raise BrokerUnavailableError(
-                f"no connection to topic {kafka.topic} at {kafka.bootstrap_servers} "
-                f"({type(exc).__name__}): is the broker up, is the topic created?"
-            ) from exc
+            partitions = await _started(producer, kafka.topic, options)
         except BaseException:
             await _end(producer, 1)
             raise
@@ -96,6 +95,24 @@ class KafkaEventProducer:
     async def close(self, seconds: float) -> None:
         """Flush and disconnect, within the time given even when the broker is dead."""
         await _end(self._producer, seconds)
+
+
+async def _started(
+    producer: AIOKafkaProducer, topic: str, options: Mapping[str, Any]
+) -> Collection[int]:
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):  # start() asks for a producer id for ever
+            await producer.start()
+            partitions: Collection[int] = await producer.partitions_for(topic)
+    except UnknownTopicOrPartitionError as exc:
+        raise SetupError(
+            f"the topic {topic} does not exist: run `ingest-service topics create`"
+        ) from exc
+    except TopicAuthorizationFailedError as exc:
+        raise SetupError(f"the broker does not let this user see the topic {topic}") from exc
+    except (KafkaError, OSError) as exc:
+        raise await why_unreachable(options) from exc
+    return partitions
 
 
 def _failure(sent: "asyncio.Future[Any]") -> Exception | None:
@@ -133,10 +150,10 @@ async def _abandon(producer: AIOKafkaProducer, stop: "asyncio.Task[None]") -> No
     requests, so it takes a second cancellation to end those.
     """
     accumulator = producer._message_accumulator  # noqa: SLF001 - see above
-    waiting = chain.from_iterable(accumulator._batches.values())  # noqa: SLF001
-    for batch in [*accumulator._pending_batches, *waiting]:  # noqa: SLF001
+    waiting = chain.from_iterable(accumulator._batches.values())  # noqa: SLF001 - see above
+    for batch in [*accumulator._pending_batches, *waiting]:  # noqa: SLF001 - see above
         batch.future.cancel()
-    sender = producer._sender.sender_task  # noqa: SLF001
+    sender = producer._sender.sender_task  # noqa: SLF001 - see above
     for _ in range(_CANCELLATIONS):
         for task in (sender, stop):
             if task is not None:

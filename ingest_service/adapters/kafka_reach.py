@@ -1,7 +1,8 @@
 """Why no broker can be used, per server: the client itself only logs it."""
 
+import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from socket import gaierror
 from typing import Any
 
@@ -11,6 +12,11 @@ from aiokafka.conn import create_conn
 from ingest_service.errors import BrokerUnavailableError, IngestError, SetupError
 
 ATTEMPT_SECONDS = 5
+
+
+class _AnsweredError(Exception):
+    """Not this server, but what it was asked: a client asks more than a connection does."""
+
 
 _Words = tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], str]]
 
@@ -43,6 +49,13 @@ _FOR_AN_OPERATOR: tuple[_Words, ...] = (
 _PASSING: tuple[_Words, ...] = (
     (gaierror, lambda _: "this name cannot be resolved"),
     (ConnectionRefusedError, lambda _: "connection refused: nothing listens there"),
+    (
+        _AnsweredError,
+        lambda _: (
+            "it answers, but the cluster did not: can the addresses that its brokers advertise "
+            "be reached from here?"
+        ),
+    ),
     (TimeoutError, lambda _: f"no answer within {ATTEMPT_SECONDS} s"),
     (
         Exception,
@@ -60,11 +73,14 @@ async def why_unreachable(options: Mapping[str, Any]) -> IngestError:
     A `SetupError` when every server says that the settings are wrong, else a
     `BrokerUnavailableError`.
     """
-    failures = {server: await _failure(server, options) for server in options["bootstrap_servers"]}
-    said = "; ".join(f"{server}: {in_words(exc)}" for server, exc in failures.items())
-    hopeless = all(_fitting(exc, _FOR_AN_OPERATOR) for exc in failures.values())
+    servers: Sequence[str] = options["bootstrap_servers"]
+    failures = await asyncio.gather(*(_failure(server, options) for server in servers))
+    said = "; ".join(
+        f"{server}: {in_words(exc)}" for server, exc in zip(servers, failures, strict=True)
+    )
+    hopeless = all(_fitting(exc, _FOR_AN_OPERATOR) for exc in failures)
     kind = SetupError if hopeless else BrokerUnavailableError
-    return kind(f"no Kafka broker can be used ({said})")
+    return kind(f"no broker of INGEST_KAFKA__BOOTSTRAP_SERVERS can be used ({said})")
 
 
 def in_words(exc: Exception) -> str:
@@ -91,4 +107,4 @@ async def _failure(server: str, options: Mapping[str, Any]) -> Exception:
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is the reason
         return exc
     connection.close()
-    return ConnectionError("it answered this time")
+    return _AnsweredError()

@@ -12,7 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from fakes.events import NOW_MS
 from fakes.source import FakeBroker
-from ingest_service.adapters.kafka import AuditConsumer
+from ingest_service.adapters.kafka_consumer import AuditConsumer
 from ingest_service.events.record import StoredRecord
 from ingest_service.settings import KafkaSettings
 

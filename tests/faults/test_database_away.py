@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.e2e]
 
 POLL_SECONDS = 3
 HURRIED = {
-    "ingest_service.adapters.kafka._MAX_POLL_MS": POLL_SECONDS * 1000,
+    "ingest_service.adapters.kafka_consumer._MAX_POLL_MS": POLL_SECONDS * 1000,
     "ingest_service.adapters.database._ATTEMPT_SECONDS": 4,
 }
 

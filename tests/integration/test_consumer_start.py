@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from ingest_service.adapters.kafka import AuditConsumer
+from ingest_service.adapters.kafka_consumer import AuditConsumer
 from ingest_service.errors import BrokerUnavailableError, SetupError
 from ingest_service.settings import KafkaSettings
 from stack.state import free_port
 
 
-async def test_unreachable_broker_names_address_and_setting():
-    """Whoever mistyped the address sees it, and the variable that holds it."""
+async def test_unreachable_broker_names_address_reason_and_setting():
+    """Whoever mistyped the address sees it, why it is none, and the variable that holds it."""
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(BrokerUnavailableError) as refusal:
         async with AuditConsumer(KafkaSettings(bootstrap_servers=address), "group"):
             pass
-    assert address in str(refusal.value)
+    assert f"{address}: connection refused" in str(refusal.value)
     assert "INGEST_KAFKA__BOOTSTRAP_SERVERS" in str(refusal.value)
 
 

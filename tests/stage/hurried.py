@@ -1,7 +1,7 @@
 """`ingest-service` with other constants, for waits that last minutes in production.
 
-STAGE_CONSTANTS={"ingest_service.adapters.kafka._MAX_POLL_MS": 3000}: nobody who runs the service
-has a reason to set these, so they are no settings. STAGE_CLOCK_DAYS=365 shifts the wall clock.
+STAGE_CONSTANTS={"ingest_service.adapters.kafka_consumer._MAX_POLL_MS": 3000}: nobody who runs the
+service has a reason to set these, so they are no settings. STAGE_CLOCK_DAYS=365 shifts the wall clock.
 """
 
 from __future__ import annotations

@@ -3,15 +3,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import errors as kafka_errors
 
 from ingest_service.adapters import kafka_admin
 from ingest_service.adapters.kafka_admin import KafkaAdmin
-from ingest_service.adapters.kafka_reach import in_words
+from ingest_service.adapters.kafka_consumer import AuditConsumer
+from ingest_service.adapters.kafka_offsets import log_bounds
+from ingest_service.adapters.kafka_options import client_options
+from ingest_service.adapters.kafka_producer import KafkaEventProducer
+from ingest_service.adapters.kafka_reach import in_words, why_unreachable
 from ingest_service.errors import BrokerUnavailableError, SetupError
 from ingest_service.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Client = Callable[[KafkaSettings], Awaitable[None]]
 
 
 @pytest.mark.parametrize(
@@ -37,26 +47,46 @@ def test_each_failure_is_said_in_words(error: Exception, said: str) -> None:
     assert "canary" not in in_words(error)
 
 
-async def entered(servers: str) -> None:
-    async with KafkaAdmin(KafkaSettings(bootstrap_servers=servers)):
+async def administrate(kafka: KafkaSettings) -> None:
+    async with KafkaAdmin(kafka):
         pass
 
 
-async def test_each_server_is_said_with_its_reason() -> None:
-    """With several servers, each gets its own reason."""
+async def consume(kafka: KafkaSettings) -> None:
+    async with AuditConsumer(kafka, "group"):
+        pass
+
+
+async def produce(kafka: KafkaSettings) -> None:
+    await KafkaEventProducer.open(kafka, linger_ms=0, compression=None)
+
+
+async def ask_for_offsets(kafka: KafkaSettings) -> None:
+    await log_bounds(kafka, "topic", 0)
+
+
+CLIENTS = [administrate, consume, produce, ask_for_offsets]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_each_server_is_said_with_its_reason(client: Client) -> None:
+    """Whatever wants to connect, with several servers each gets its own reason."""
     with pytest.raises(BrokerUnavailableError) as caught:
-        await entered("localhost:1,no-such-host.invalid:2")
+        await client(KafkaSettings(bootstrap_servers="localhost:1,no-such-host.invalid:2"))
+    assert "INGEST_KAFKA__BOOTSTRAP_SERVERS" in str(caught.value)
     assert "localhost:1: " in str(caught.value)
     assert "no-such-host.invalid:2: this name cannot be resolved" in str(caught.value)
 
 
-async def test_address_without_port_is_a_fault_of_the_setting() -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_address_without_port_is_a_fault_of_the_setting(client: Client) -> None:
     """Waiting would not help: the setting has to change."""
     with pytest.raises(SetupError, match="host:port"):
-        await entered("localhost")
+        await client(KafkaSettings(bootstrap_servers="localhost"))
 
 
-async def test_server_that_speaks_another_protocol_is_said() -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_server_that_speaks_another_protocol_is_said(client: Client) -> None:
     """Something listens there, and it is no Kafka."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +96,16 @@ async def test_server_that_speaks_another_protocol_is_said() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(BrokerUnavailableError, match="check the port"):
-            await entered(f"127.0.0.1:{port}")
+            await client(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
+
+
+@pytest.mark.kafka
+async def test_server_that_answers_points_to_what_the_brokers_advertise(
+    kafka_bootstrap: str,
+) -> None:
+    """A client that fails though every address answers is sent on to the cluster's own names."""
+    options = client_options(KafkaSettings(bootstrap_servers=kafka_bootstrap))
+    assert f"{kafka_bootstrap}: it answers, but" in str(await why_unreachable(options))
 
 
 async def refused(exc: Exception) -> None:
