@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.e2e]
 COUNT = 1_900
 PADDING = "x" * 250
 HELD_AFTER_BYTES = 600_000
+# Each side is one batch, in one COPY: it waits until it holds them all, and then goes at once.
+ONE_BATCH = {
+    "INGEST_DATABASE__LINGER_MS": "60000",
+    "STAGE_CONSTANTS": json.dumps(
+        {"ingest_service.worker.BatchLimits": {"enough_records": COUNT, "max_records": COUNT}}
+    ),
+}
 
 _ROW = """
 insert into gateway_audit_events
@@ -49,7 +57,8 @@ async def test_same_ids_in_opposite_order_end_as_one_row_and_one_duplicate(
     async with traps_before(address_of(stage.dsn)) as proxy:
         # Two writers, a partition each: both stop behind their first thousand, then go on.
         traps = [proxy.trap(COPY_DATA, Then.HOLD, HELD_AFTER_BYTES) for _ in range(2)]
-        worker = stage.start_worker(INGEST_DATABASE__DSN=rerouted(stage.dsn, proxy.address))
+        dsn = rerouted(stage.dsn, proxy.address)
+        worker = stage.start_worker(INGEST_DATABASE__DSN=dsn, **ONE_BATCH)
         for trap in traps:
             await trap.has_sprung()
         await until(partial(_holds, stage, _ONE_WAITS), what="one writer waits for the other one")

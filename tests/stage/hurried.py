@@ -1,7 +1,9 @@
 """`ingest-service` with other constants, for waits that last minutes in production.
 
 STAGE_CONSTANTS={"ingest_service.adapters.kafka_consumer._MAX_POLL_MS": 3000}: nobody who runs the
-service has a reason to set these, so they are no settings. STAGE_CLOCK_DAYS=365 shifts the wall clock.
+service has a reason to set these, so they are no settings. An object stands for a class that is
+made with these arguments: {"ingest_service.worker.BatchLimits": {"max_records": 9}}.
+STAGE_CLOCK_DAYS=365 shifts the wall clock.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import importlib
 import json
 import os
 import time
+from functools import partial
 
 right, shift = time.time, int(os.environ.get("STAGE_CLOCK_DAYS", "0")) * 86_400
 
@@ -29,6 +32,6 @@ if shift:
 for name, value in json.loads(os.environ["STAGE_CONSTANTS"]).items():
     module_name, _, constant = name.rpartition(".")
     module = importlib.import_module(module_name)
-    assert hasattr(module, constant), name
-    setattr(module, constant, value)
+    real = getattr(module, constant)
+    setattr(module, constant, partial(real, **value) if isinstance(value, dict) else value)
 importlib.import_module("ingest_service.cli").main()
