@@ -10,9 +10,8 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
-from hypothesis import HealthCheck, Phase, given, settings
 
-from drawn_events import values
+from drawn_events import draw, values
 from given_events import ID
 from stage import assert_invariants
 from stage.journal import event, events
@@ -134,21 +133,7 @@ async def _produce_with_header_name(stage: Stage, value: bytes, name: bytes) -> 
 @pytest.fixture(scope="module")
 def drawn_values() -> list[bytes]:
     """Return arbitrary bytes, arbitrary JSON and damaged events, drawn once for both editions."""
-    drawn: list[bytes] = []
-
-    @settings(
-        max_examples=DRAWN,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(values)
-    def draw(value: bytes) -> None:
-        drawn.append(value)
-
-    draw()
-    return drawn
+    return draw(values, DRAWN)
 
 
 async def test_ten_thousand_drawn_records(

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from drawn_events import changed_events, json_values, text, values
+from drawn_events import changed_events, draw, json_values, text, values
 from given_events import event, event_without, record, spelled
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row
@@ -98,30 +97,15 @@ def by_hand() -> Iterator[StoredRecord]:
     yield event(reason="r" * 1_000_000)
 
 
-def drawn() -> list[StoredRecord]:
-    """Return what Hypothesis makes, four records from each example."""
-    gathered: list[StoredRecord] = []
-
-    @settings(
-        max_examples=DRAWN,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(values, changed_events(), st.dictionaries(text, json_values, max_size=4), text)
-    def gather(value: bytes, changed: bytes, metadata: dict[str, Any], name: str) -> None:
-        gathered.extend(
-            [
-                record(value),
-                record(changed),
-                event(metadata=metadata),
-                event(**{"user_id": name, f"x{name}": metadata}),
-            ]
-        )
-
-    gather()
-    return gathered
+def drawn() -> Iterator[StoredRecord]:
+    """Yield what Hypothesis makes, four records from each example."""
+    metadata_values = st.dictionaries(text, json_values, max_size=4)
+    example = st.tuples(values, changed_events(), metadata_values, text)
+    for value, changed, metadata, name in draw(example, DRAWN):
+        yield record(value)
+        yield record(changed)
+        yield event(metadata=metadata)
+        yield event(**{"user_id": name, f"x{name}": metadata})
 
 
 @pytest.fixture(scope="module")

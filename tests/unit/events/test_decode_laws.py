@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drawn_events import changed_events, json_values, text, unhurried, values
+from drawn_events import changed_events, json_values, text, values
 from given_events import KAFKA_MS, event, record, spelled
 from ingest_service.events.decode import decode, decoder
 from ingest_service.events.record import Limits, Row, StoredRecord
@@ -23,7 +23,6 @@ WRITING = {Reason.ID_REUSED, Reason.REFUSED_BY_DATABASE}
 @given(values)
 @example(b'{"metadata":{"a":1e400},"metadata":{}}')
 @example(b'{"metadata":' + b"[" * 80 + b"]" * 80 + b',"metadata":{}}')
-@unhurried
 def test_decoding_always_answers(value: bytes) -> None:
     """Whatever arrives is a row or a rejection that the decoder may give: never an exception."""
     verdict = decode(record(value))
@@ -34,7 +33,6 @@ def test_decoding_always_answers(value: bytes) -> None:
 
 
 @given(values, st.integers(KAFKA_MS - 10**6, KAFKA_MS + 10**6), st.sampled_from([1, 3_600, 10**9]))
-@unhurried
 def test_the_short_way_answers_as_the_definition(value: bytes, kafka_ms: int, age: int) -> None:
     """The fast function and the readable definition never differ, in no byte of any answer."""
     limits = Limits(max_age_seconds=age)
@@ -43,14 +41,12 @@ def test_the_short_way_answers_as_the_definition(value: bytes, kafka_ms: int, ag
 
 
 @given(values, st.integers(-(2**63), 2**63 - 1))
-@unhurried
 def test_any_kafka_time_is_answered(value: bytes, kafka_ms: int) -> None:
     """A broker's absurd clock makes no exception either."""
     assert decode(record(value, kafka_ms)) == judge(record(value, kafka_ms), Limits())
 
 
 @given(changed_events(), st.binary(), st.lists(st.tuples(st.text(), st.none() | st.binary())))
-@unhurried
 def test_key_and_headers_do_not_matter(
     value: bytes, key: bytes, headers: list[tuple[str, bytes | None]]
 ) -> None:
@@ -60,7 +56,6 @@ def test_key_and_headers_do_not_matter(
 
 
 @given(st.dictionaries(text, json_values, max_size=5))
-@unhurried
 def test_metadata_comes_back(sent: dict[str, object]) -> None:
     """Metadata in which nothing had to change is read back equal, and byte for byte."""
     raw = json.dumps(sent)
@@ -76,7 +71,6 @@ without_nul = text.filter(lambda drawn: "\0" not in drawn)
 
 
 @given(st.dictionaries(without_nul.filter(lambda name: name not in FIELDS), without_nul))
-@unhurried
 def test_nothing_unknown_is_dropped(unknown: dict[str, str]) -> None:
     """Every field that the contract does not know is found under `_extra`."""
     verdict = decode(event(**unknown))
@@ -100,7 +94,6 @@ literals = st.builds(
 @example("1700000000.00000050000000000000000000001")
 @example("1700008730.6886406")  # a product of doubles rounds this one down
 @example("8619318675.317330")  # and this one too, though it has six decimals
-@unhurried
 def test_microseconds_are_exact(literal: str) -> None:
     """The stored time is the decimal number as written, rounded to the microsecond half to even."""
     exact = round(Fraction(literal) * 10**6)
@@ -112,7 +105,6 @@ def test_microseconds_are_exact(literal: str) -> None:
 
 
 @given(json_values)
-@unhurried
 def test_structure_is_seen_without_parsing(value: object) -> None:
     """Depth and long integers found in the text are those of the parsed value."""
     raw = json.dumps(value).encode()
