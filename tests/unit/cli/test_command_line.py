@@ -254,8 +254,7 @@ def test_interrupt_ends_quietly() -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=20)
             connection.close()
-    assert process.returncode == 130
-    assert (out, err) == ("", "")
+    assert (process.returncode, out, err) == (130, "", "")
 
 
 def test_only_the_command_that_is_asked_for_is_real() -> None:
