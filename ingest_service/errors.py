@@ -55,3 +55,7 @@ class PositionLostError(PartitionFault):
 
 class RecordRefusedError(IngestError):
     """Kafka will never take this record as it is: do not send it again, tell its publisher."""
+
+
+class SinkUnavailableError(IngestError):
+    """A sink gave no answer, so nobody knows whether it took the request: try again."""

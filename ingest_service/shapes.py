@@ -1,5 +1,6 @@
 """What passes between the pipelines and the adapters, and is neither record nor ledger entry."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -30,3 +31,13 @@ class Bounds(NamedTuple):
 
     start: int
     end: int
+
+
+class HttpAnswer(NamedTuple):
+    """What a server said to one request; `sent_bytes` is the body's size on the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent_bytes: int
+    seconds: float
