@@ -81,6 +81,22 @@ def plain_dsn() -> Iterator[str]:
         yield dsn
 
 
+@pytest.fixture(scope="session")
+def community_address() -> Iterator[str]:
+    """Yield where TimescaleDB Community makes databases, each at the first use of its name."""
+    with sources.community_address() as address:
+        yield address
+
+
+@pytest.fixture
+def community_dsn(community_address: str) -> str:
+    """Return a superuser's DSN to an empty database on TimescaleDB Community.
+
+    Connections take turns there: close one before the next is opened.
+    """
+    return f"{community_address}test_{uuid4().hex}"
+
+
 @pytest.fixture
 def fresh_database(
     request: pytest.FixtureRequest,

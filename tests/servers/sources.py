@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from servers import containers
+from servers import community, containers
 from stack import choose, kafka, postgres, probe
 from stack.choose import Source
 from stack.state import State
@@ -76,6 +76,17 @@ def plain_dsn() -> Iterator[str]:
         return
     with temporary_state() as state:
         server = postgres.start(state, TEST_SETTINGS)
+        try:
+            yield server.address
+        finally:
+            server.stop()
+
+
+@contextmanager
+def community_address() -> Iterator[str]:
+    """Run TimescaleDB Community and yield a superuser's DSN without a database's name."""
+    with temporary_state() as state:
+        server = community.start(state)
         try:
             yield server.address
         finally:
