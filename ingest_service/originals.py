@@ -1,13 +1,19 @@
 """The records of an entry as they arrived, byte for byte, each with its verdict."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from isal import igzip, igzip_lib
 
 from ingest_service.events.record import StoredRecord
 from ingest_service.ledger import ROW, Verdict
+
+UNPACKED_BYTES: Final = 256 * 1024 * 1024
+"""More than the records of any entry: a batch of 16 MiB is full, whatever the last fetch added."""
+
+UNPACKED_RECORDS: Final = 1_000_000
+"""A hundred times what a batch takes: what is forged with more would unpack to gigabytes."""
 
 _GZIP_ERROR: Any = igzip_lib.IsalError  # its stub does not say that it is an exception type
 _GZIP_LEVEL = 1  # isal's level 1 compresses audit events nearly as well as zlib-6, 11 times faster
@@ -29,6 +35,10 @@ class OriginalsUnreadableError(ValueError):
     """Kept originals are not what this service writes: they were changed, or cut."""
 
 
+class TooLargeError(Exception):
+    """Kept originals would unpack to more than any entry holds."""
+
+
 def pack_originals(frames: Sequence[bytes], verdicts: Sequence[Verdict]) -> bytes:
     """Return records and verdicts as they are kept: MessagePack `[[frame, verdict], ...]`, gzip."""
     parts = [_ARRAY32, len(frames).to_bytes(4, "big")]
@@ -44,15 +54,30 @@ _decode_frame = msgspec.msgpack.Decoder(
 
 
 def unpack_originals(packed: bytes, topic: str, partition: int) -> list[Original]:
-    """Return what `pack_originals` was given, or raise `OriginalsUnreadableError`."""
+    """Return what `pack_originals` was given, or raise `OriginalsUnreadableError`.
+
+    Whoever can write to the table could keep a bomb there: it is not unpacked beyond the bounds.
+    """
     try:
-        pairs = _decode_pairs(bytes(igzip.decompress(packed)))
+        pairs = _decode_pairs(_unpacked(packed))
         return [
             Original(bytes(raw), record_of(bytes(raw), topic, partition), verdict)
             for raw, verdict in pairs
         ]
-    except (_GZIP_ERROR, EOFError, OSError, msgspec.MsgspecError) as exc:
+    except (_GZIP_ERROR, EOFError, TooLargeError, msgspec.MsgspecError) as exc:
         raise OriginalsUnreadableError(f"originals cannot be read: {type(exc).__name__}") from exc
+
+
+def _unpacked(packed: bytes) -> bytes:
+    gzip = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    content = bytes(gzip.decompress(packed, UNPACKED_BYTES + 1))
+    if len(content) > UNPACKED_BYTES:
+        raise TooLargeError
+    if not gzip.eof or gzip.unused_data:
+        raise EOFError
+    if content[:1] == _ARRAY32 and int.from_bytes(content[1:5], "big") > UNPACKED_RECORDS:
+        raise TooLargeError
+    return content
 
 
 def record_of(frame: bytes, topic: str, partition: int) -> StoredRecord:

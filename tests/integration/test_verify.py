@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from isal import igzip
 
 from ingest_service import ledger, originals
 from ingest_service.adapters.evidence import Claim, ClaimRefusedError, open_evidence
@@ -412,6 +413,15 @@ async def test_reordered_originals_are_found(written: Written):
 async def test_unreadable_originals_are_found(written: Written):
     """Bytes that are no originals at all are found, and the rest is still checked."""
     await written.owner.execute(f"update {ORIGINALS} set records = 'x' where sequence = 3")
+    await written.owner.execute(f"delete from {ROWS} where kafka_offset = 30")
+    found = wrong(await verify(written.dsn))
+    assert found == {Class.CHANGED_BYTES: [14], Class.ROW_MISSING: [30]}
+
+
+async def test_bomb_among_the_originals_is_found(written: Written):
+    """Originals that would unpack to a gigabyte are changed bytes, and the rest is still checked."""
+    bomb = igzip.compress(bytes(1 << 30), 1)
+    await written.owner.execute(f"update {ORIGINALS} set records = $1 where sequence = 3", bomb)
     await written.owner.execute(f"delete from {ROWS} where kafka_offset = 30")
     found = wrong(await verify(written.dsn))
     assert found == {Class.CHANGED_BYTES: [14], Class.ROW_MISSING: [30]}

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from isal import igzip
 
 from ingest_service import ledger
+from ingest_service.adapters.kafka_codecs import BATCH_BYTES
 from ingest_service.events.record import StoredRecord
 from ingest_service.originals import (
+    UNPACKED_BYTES,
+    UNPACKED_RECORDS,
     OriginalsUnreadableError,
     pack_originals,
     record_of,
     unpack_originals,
 )
+from ingest_service.persist.batching import BatchLimits
 
 ODD_NAME = b"\xff\x00\xc3".decode("utf-8", "surrogateescape")
 
@@ -114,6 +121,55 @@ def test_other_content_is_unreadable(content: bytes):
     """Well-formed gzip around something else is told from originals."""
     with pytest.raises(OriginalsUnreadableError):
         unpack_originals(gzip.compress(content), "t", 0)
+
+
+def bomb(zeros: int) -> bytes:
+    """Return originals with one value of so many zeros, packed."""
+    frame = ledger.frame(StoredRecord("t", 0, 0, 1, None, bytes(zeros)))
+    return pack_originals([frame], [None])
+
+
+def test_bomb_is_not_unpacked():
+    """A gigabyte of zeros in a megabyte of originals is unreadable, and never takes the memory."""
+    packed = igzip.compress(bytes(1 << 30), 1)
+    code = (
+        "import resource, sys; from ingest_service import originals\n"
+        "try: originals.unpack_originals(sys.stdin.buffer.read(), 't', 0)\n"
+        "except originals.OriginalsUnreadableError as exc: print(exc)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=packed, capture_output=True, check=True
+    )
+    said, kilobytes = done.stdout.decode().splitlines()
+    assert said == "originals cannot be read: TooLargeError"
+    assert int(kilobytes) * 1024 < 2.5 * UNPACKED_BYTES
+
+
+def test_forged_count_of_records_is_unreadable():
+    """Records of a few bytes become objects of hundreds: more than any entry has are not made."""
+    count = UNPACKED_RECORDS + 1
+    pair = msgspec.msgpack.encode([[0, 0, None, None, []], None])
+    content = b"\xdd" + count.to_bytes(4, "big") + pair * count
+    with pytest.raises(OriginalsUnreadableError, match="TooLarge"):
+        unpack_originals(gzip.compress(content, compresslevel=1), "t", 0)
+
+
+def test_bounds_leave_room_for_any_batch():
+    """What a worker can gather, and the largest batch of Kafka's on top, comes back."""
+    limits = BatchLimits()
+    assert limits.max_records * 10 < UNPACKED_RECORDS
+    largest = limits.max_bytes + BATCH_BYTES
+    assert largest * 2 < UNPACKED_BYTES
+    [original] = unpack_originals(bomb(largest), "t", 0)
+    assert original.record.value == bytes(largest)
+
+
+@given(st.binary(min_size=1, max_size=9))
+def test_appended_bytes_are_unreadable(more: bytes):
+    """Nothing can be hung behind what was kept."""
+    with pytest.raises(OriginalsUnreadableError):
+        unpack_originals(PACKED + more, "t", 0)
 
 
 @given(st.binary(max_size=60))
