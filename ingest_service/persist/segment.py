@@ -1,8 +1,8 @@
 """The next records of one stream, decoded and chained, ready to be written."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ingest_service import ledger, originals
 from ingest_service.events.decode import Decode
@@ -71,26 +71,28 @@ class Segment:
 
     def extend(self, records: Sequence[Record], decode: Decode) -> int:
         """Take records up to the first hole; return how many were taken."""
-        expected = first = self.next_offset
-        digest = self.digest
-        for record in records:
-            if record.offset != expected:
-                break
-            expected += 1
-            frame = ledger.frame(record)
-            digest = sha256(digest + frame).digest()
-            self._frames.append(frame)
-            self.size_bytes += len(frame)
-            self.kafka_times.append(record.timestamp)
-            ruling = decode(record)
+        taken = records[: _without_hole(records, self.next_offset)]
+        frames = [ledger.frame(record) for record in taken]
+        self.digest = ledger.extend_digest(self.digest, frames)
+        self._frames += frames
+        self.size_bytes += sum(map(len, frames))
+        self.kafka_times += [record.timestamp for record in taken]
+        rulings = [decode(record) for record in taken]
+        if Rejection in map(type, rulings):
+            self._sort_out(taken, rulings)
+        else:  # nearly always
+            self._rows += cast("list[Row]", rulings)
+            self._verdicts += [None] * len(taken)
+        return len(taken)
+
+    def _sort_out(self, records: Sequence[Record], rulings: Sequence[Row | Rejection]) -> None:
+        for record, ruling in zip(records, rulings, strict=True):
             if isinstance(ruling, Rejection):
                 self._verdicts.append(ruling.reason.value)
                 self._quarantined.append(Quarantined(record, *ruling))
             else:
                 self._verdicts.append(None)
                 self._rows.append(ruling)
-        self.digest = digest
-        return expected - first
 
     def overrule(self, findings: Mapping[int, Finding]) -> None:
         """Replace the verdict `row` of these offsets by what the database found out."""
@@ -144,6 +146,12 @@ class Segment:
     def pack(self) -> bytes:
         """Return the records as they arrived, with their verdicts, as the originals keep them."""
         return originals.pack_originals(self._frames, self.verdicts)
+
+
+def _without_hole(records: Sequence[Record], first_offset: int) -> int:
+    """Return how many of these records follow one another from `first_offset` on."""
+    pairs = zip((record.offset for record in records), itertools.count(first_offset), strict=False)
+    return next((n for n, (found, due) in enumerate(pairs) if found != due), len(records))
 
 
 def rejected_in_a_row(verdicts: Sequence[Verdict], before: int) -> int:
