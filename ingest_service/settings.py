@@ -5,17 +5,9 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -27,21 +19,8 @@ from pydantic_settings import (
 from ingest_service.errors import SetupError
 from ingest_service.events.record import Limits
 from ingest_service.settings_mistakes import PREFIX, said, undecodable, unknown_variables
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def _duration(value: Any) -> Any:
-    """Take `30d`, `12h`, `90m`, `45s` or plain seconds."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw]?)\s*", value)
-    if match is None:
-        raise ValueError("write a duration like 30d, 12h, 90m or 45s")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2] or "s"])
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+from ingest_service.settings_sinks import DatadogSettings, ForwardSettings, SplunkSettings
+from ingest_service.settings_types import Duration, Group
 
 
 def _servers(value: str) -> str:
@@ -53,11 +32,7 @@ def _servers(value: str) -> str:
     return value
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """How to reach the broker, and which topics are ours."""
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
@@ -94,8 +69,12 @@ class KafkaSettings(_Group):
         """The consumer group of `ingest-service persist`."""
         return f"{self.group_prefix}-persister"
 
+    def forwarder_group(self, sink: str) -> str:
+        """Return the consumer group of `ingest-service forward` for one sink."""
+        return f"{self.group_prefix}-forwarder.{sink}"
 
-class DatabaseSettings(_Group):
+
+class DatabaseSettings(Group):
     """How to reach PostgreSQL or TimescaleDB, and how hard to press it."""
 
     dsn: SecretStr | None = Field(
@@ -111,14 +90,14 @@ class DatabaseSettings(_Group):
     )
 
 
-class HttpSettings(_Group):
+class HttpSettings(Group):
     """Where /metrics and /health are served."""
 
     host: str = Field("0.0.0.0", description="The address to listen on.")  # noqa: S104 - scraped from outside
     port: int = Field(9464, ge=0, le=65_535, description="0: any free port, logged.")
 
 
-class EventSettings(_Group):
+class EventSettings(Group):
     """What decides whether a record becomes a row."""
 
     max_age: Duration = Field(
@@ -140,7 +119,7 @@ class EventSettings(_Group):
         return Limits(max_age_seconds=int(self.max_age.total_seconds()))
 
 
-class LogSettings(_Group):
+class LogSettings(Group):
     """How the service speaks."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
@@ -170,6 +149,9 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    splunk: SplunkSettings = Field(default_factory=SplunkSettings)
+    datadog: DatadogSettings = Field(default_factory=DatadogSettings)
+    forward: ForwardSettings = Field(default_factory=ForwardSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     events: EventSettings = Field(default_factory=EventSettings)
     log: LogSettings = Field(default_factory=LogSettings)
@@ -220,7 +202,11 @@ def load() -> Settings:
         # A whole group in one variable that is no JSON is named already; what is left is the files.
         mistakes = mistakes or [f"INGEST_SECRETS_DIR: {exc}"]
     else:
-        mistakes += _contradictions(settings.kafka)
+        mistakes += [
+            *_contradictions(settings.kafka),
+            *settings.splunk.contradictions(),
+            *settings.datadog.contradictions(),
+        ]
         if not mistakes:
             return settings
     raise SetupError("bad settings:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
