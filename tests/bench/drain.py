@@ -7,9 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from servers.databases import fresh_database
 from stage import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from profile_stages import Profile
 
     from stage import Stage
 
@@ -29,6 +28,7 @@ COLUMNS = (
     "id, event_type, user_id, agent_id, server_name, tool_name, decision, reason, "
     '"timestamp", gateway_request_id, metadata, stream_id, kafka_offset'
 )
+_WRITTEN = "select coalesce(sum(row_count), 0) from gateway_audit_ledger"
 
 
 @dataclass
@@ -47,6 +47,29 @@ class Pair:
         return self.persist_rows_per_second / self.copy_rows_per_second
 
 
+@dataclass
+class Drained:
+    """What it took to empty a topic: one worker's time and cost, or several workers' together."""
+
+    seconds: float
+    rows: int
+    cpu_seconds: float
+    peak_mb: float
+    """Of the largest worker."""
+    shares: list[float]
+    """Each worker's part of the rows, as its own metric counts them."""
+
+    @property
+    def rows_per_second(self) -> float:
+        """The speed of all workers together."""
+        return self.rows / self.seconds
+
+    @property
+    def cpu_us_per_row(self) -> float:
+        """What all workers together spent on a row."""
+        return self.cpu_seconds / self.rows * 1e6
+
+
 async def pair(stage: Stage, server_dsn: str, rows: Path, events: int) -> Pair:
     """Measure one after the other, each into a fresh database."""
     async with fresh_database(server_dsn) as dsn:
@@ -54,14 +77,24 @@ async def pair(stage: Stage, server_dsn: str, rows: Path, events: int) -> Pair:
         began = time.monotonic()
         await _client_side_copy(dsn, rows)
         copied = events / (time.monotonic() - began)
+    drained, size = await drain_afresh(stage, server_dsn, events)
+    return Pair(
+        copied, drained.rows_per_second, drained.cpu_us_per_row, drained.peak_mb, size / events
+    )
+
+
+async def drain_afresh(
+    stage: Stage, server_dsn: str, events: int, workers: int = 1
+) -> tuple[Drained, int]:
+    """Empty the topic into a database of its own; return what it took, and the bytes on disk."""
     async with fresh_database(server_dsn) as dsn:
         await _migrated(dsn)
         stage.dsn = dsn
-        seconds, cpu_seconds, peak_mb = await drain(stage, events)
+        drained = await drain(stage, events, workers)
         connection = await asyncpg.connect(dsn)
         size = await connection.fetchval("select pg_database_size(current_database())")
         await connection.close()
-    return Pair(copied, events / seconds, cpu_seconds / events * 1e6, peak_mb, size / events)
+        return drained, size
 
 
 async def _migrated(dsn: str) -> None:
@@ -73,44 +106,42 @@ async def _migrated(dsn: str) -> None:
 
 
 async def drain(
-    stage: Stage, events: int, profile: str | None = None
-) -> tuple[float, float, float]:
-    """Start a worker on the full topic; return seconds, CPU seconds and peak MB of the drain."""
+    stage: Stage, events: int, workers: int = 1, profile: Profile | None = None
+) -> Drained:
+    """Start workers on the full topic and measure from the moment when all have their partitions.
+
+    What the first of several wrote before the last had joined is not counted.
+    """
     settings = {"INGEST_DATABASE__LINGER_MS": "1000", "INGEST_DATABASE__DSN": stage.dsn}
-    worker = stage.start_heir(**settings)
-    await worker.logged("partitions assigned")
+    started = [stage.start_heir(**settings)]
+    group = f"{stage.topic}.{len(stage.workers) - 1}"
+    started += [
+        stage.start_worker(INGEST_KAFKA__GROUP_PREFIX=group, **settings) for _ in range(workers - 1)
+    ]
+    for worker in started:
+        await worker.logged("partitions assigned")
+    pids = [worker.process.pid for worker in started]
     connection = await asyncpg.connect(stage.dsn)
-    began, cpu_before = time.monotonic(), _cpu_seconds(worker.process.pid)
+
+    async def written() -> int:
+        return int(await connection.fetchval(_WRITTEN))
 
     async def is_drained() -> bool:
-        return events <= (
-            await connection.fetchval(
-                "select coalesce(sum(row_count), 0) from gateway_audit_ledger"
-            )
-        )
+        return await written() >= events
 
-    with _profiled(worker.process.pid, profile):
+    before, began, cpu_before = await written(), time.monotonic(), sum(map(_cpu_seconds, pids))
+    with profile.of(pids[0]) if profile else nullcontext():
         await until(is_drained, seconds=600, what="the topic is drained")
-    seconds = time.monotonic() - began
-    cpu = _cpu_seconds(worker.process.pid) - cpu_before
-    peak = _peak_mb(worker.process.pid)
+    seconds, cpu = time.monotonic() - began, sum(map(_cpu_seconds, pids)) - cpu_before
+    counts = [await worker.counted("sark_audit_events_written_total") for worker in started]
+    peak = max(map(_peak_mb, pids))
     await connection.close()
-    worker.signal(signal.SIGTERM)
-    await worker.ended()
-    return seconds, cpu, peak
-
-
-@contextmanager
-def _profiled(pid: int, path: str | None) -> Iterator[None]:
-    """Have py-spy draw a flame graph of the worker meanwhile, when a path is given."""
-    if path is None:
-        yield
-        return
-    py_spy = str(Path(sys.executable).with_name("py-spy"))
-    with subprocess.Popen([py_spy, "record", "-r", "200", "-o", path, "-p", str(pid)]) as spy:
-        yield
-        spy.send_signal(signal.SIGINT)
-        spy.wait()
+    for worker in started:
+        worker.signal(signal.SIGTERM)
+    for worker in started:
+        await worker.ended()
+    shares = [count / max(sum(counts), 1) for count in counts]
+    return Drained(seconds, events - before, cpu, peak, shares)
 
 
 def _cpu_seconds(pid: int) -> float:

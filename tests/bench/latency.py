@@ -13,6 +13,10 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from traffic import event
 
+from ingest_service.events.audit_event import GatewayAuditEvent
+from ingest_service.publisher import AuditPublisher
+from ingest_service.settings import KafkaSettings
+
 if TYPE_CHECKING:
     from stage import Stage
 
@@ -23,6 +27,36 @@ join gateway_audit_ledger l on l.stream_id = s.id group by s.partition
 """
 
 
+_WARM_UP_SECONDS = 2.0  # the first transactions open the streams and make the day's chunk
+_CALLS = 1_000
+
+
+async def acknowledged(bootstrap: str, topic: str) -> tuple[float, float]:
+    """Call `log_gateway_event` one by one; return p50 and p99 in milliseconds."""
+    kafka, took = KafkaSettings(bootstrap_servers=bootstrap, topic=topic), []
+    async with AuditPublisher(kafka) as publisher:
+        for number in range(_CALLS + _CALLS // 10):
+            began = time.monotonic()
+            await publisher.log_gateway_event(_decision(number))
+            took.append(time.monotonic() - began)
+    cuts = statistics.quantiles(took[_CALLS // 10 :], n=100)
+    return cuts[49] * 1000, cuts[98] * 1000
+
+
+def _decision(number: int) -> GatewayAuditEvent:
+    return GatewayAuditEvent(
+        event_type="tool_invoke",
+        user_id=f"user{number % 100}@example.com",
+        server_name="mcp-server",
+        tool_name="tool",
+        decision="allow",
+        reason="matched rule 12 of policy default",
+        timestamp=time.time(),
+        gateway_request_id=f"req-{number}",
+        metadata={"action": "invoke", "latency_ms": 4.2},
+    )
+
+
 async def delays(stage: Stage, rate: int, seconds: float, together: int) -> tuple[float, float]:
     """Publish at this rate, `together` events a request; return p50 and p99 in milliseconds."""
     worker = stage.start_heir(INGEST_DATABASE__LINGER_MS="1000")
@@ -30,7 +64,8 @@ async def delays(stage: Stage, rate: int, seconds: float, together: int) -> tupl
     looked: dict[int, list[tuple[int, float]]] = {}
     looking = asyncio.create_task(_look(stage.dsn, looked))
     try:
-        sent = await _publish(stage, rate, seconds, together)
+        warm_up = int(rate * _WARM_UP_SECONDS / together)
+        sent = (await _publish(stage, rate, seconds + _WARM_UP_SECONDS, together))[warm_up:]
         await _all_seen(sent, looked)
     finally:
         looking.cancel()
