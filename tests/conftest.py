@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import signal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from servers import sources
 from servers.databases import fresh_database as database_on
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 SEED = pytest.StashKey[int]()
+# Other tests keep the machine busy: no example fails for the time it takes.
+settings.register_profile(
+    "beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("beside others")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Settle the seed before Hypothesis reads its own option."""
+    """Settle the seed before Hypothesis reads its own option; hear Ctrl-C."""
     given = config.getoption("--seed")
     seed = random.SystemRandom().getrandbits(32) if given is None else given
     # Processes that share the work (pytest-xdist) share the seed of the one that prints it.
@@ -33,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SEED] = seed
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(seed)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A script's `make test &` is deaf to Ctrl-C, and whatever a test starts would be so as well.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
