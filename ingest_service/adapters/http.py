@@ -76,20 +76,16 @@ class HttpSender:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """Send `body`, gzipped, and return whatever the server says to it."""
         packed = await self._compressed(body)
-        return await self._ask("POST", url, {**headers, "Content-Encoding": "gzip"}, packed)
+        return await self.ask("POST", url, {**headers, "Content-Encoding": "gzip"}, packed)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> HttpAnswer:
         """Ask, and return whatever the server says."""
-        return await self._ask("GET", url, headers, b"")
+        return await self.ask("GET", url, headers)
 
-    async def _compressed(self, body: bytes) -> bytes:
-        if len(body) < _WORTH_A_THREAD_BYTES:
-            return _gzip(body)
-        return await asyncio.get_running_loop().run_in_executor(self._compressing, _gzip, body)
-
-    async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    async def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> HttpAnswer:
+        """Send a request as it is, and return whatever the server says."""
         began = time.monotonic()
         client = self._client
         try:
@@ -111,6 +107,11 @@ class HttpSender:
             len(body),
             time.monotonic() - began,
         )
+
+    async def _compressed(self, body: bytes) -> bytes:
+        if len(body) < _WORTH_A_THREAD_BYTES:
+            return _gzip(body)
+        return await asyncio.get_running_loop().run_in_executor(self._compressing, _gzip, body)
 
     async def _look_at_certificates_again(self, client: httpx.AsyncClient, exc: Exception) -> None:
         """After a failure of TLS, read the authorities anew: they may have been rotated."""

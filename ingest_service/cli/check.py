@@ -16,16 +16,21 @@ _COLOURS = {Verdict.RIGHT: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "r
 
 
 def check(
+    send_event: Annotated[
+        bool,
+        typer.Option("--send-event", help="Send Splunk an event: only so an index can be tried."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Look whether everything is there, reachable, allowed and set up right.
 
-    Kafka, its topics and their settings, the consumer group; the database, its schema and what
-    our role may do. ✓ is right, ! works but deserves a thought, ✗ must be changed (exit code 1).
+    Kafka, its topics and their settings, the consumer groups; the database, its schema and what
+    our role may do; each sink that is on and what its token may do. ✓ is right, ! works but
+    deserves a thought, ✗ must be changed (exit code 1).
 
     Example: ingest-service check --json
     """
-    findings = run(look(settings.load()))
+    findings = run(look(settings.load(), send_event=send_event))
     show(findings, json=json)
     if any(finding.verdict is Verdict.WRONG for finding in findings):
         raise typer.Exit(FOUND_WRONG)

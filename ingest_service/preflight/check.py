@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 from ingest_service.adapters.database_check import survey
 from ingest_service.adapters.kafka_admin import KafkaAdmin
@@ -11,16 +12,25 @@ from ingest_service.dsn import masked
 from ingest_service.errors import IngestError, SetupError
 from ingest_service.preflight import database, topics
 from ingest_service.preflight.finding import Finding, right, wrong
+from ingest_service.preflight.sinks import check_sinks, enabled
 from ingest_service.settings import KafkaSettings, Settings
 
 
-async def check(settings: Settings) -> Sequence[Finding]:
-    """Return a finding for each thing that the service needs; never raises for what it finds."""
-    kafka, stored = await asyncio.gather(_check_kafka(settings.kafka), _check_database(settings))
-    return [*kafka, *stored]
+async def check(settings: Settings, *, send_event: bool = False) -> Sequence[Finding]:
+    """Return a finding for each thing that the service needs; never raises for what it finds.
+
+    With `send_event` a sink may be sent an event where nothing less can tell.
+    """
+    found = await asyncio.gather(
+        _check_kafka(settings.kafka, enabled(settings)),
+        _check_database(settings),
+        check_sinks(settings, send_event=send_event),
+    )
+    return list(chain.from_iterable(found))
 
 
-async def _check_kafka(kafka: KafkaSettings) -> list[Finding]:
+async def _check_kafka(kafka: KafkaSettings, sinks: Sequence[str]) -> list[Finding]:
+    groups = [kafka.persister_group, *(kafka.forwarder_group(sink) for sink in sinks)]
     try:
         async with KafkaAdmin(kafka) as admin:
             started = time.monotonic()
@@ -30,7 +40,7 @@ async def _check_kafka(kafka: KafkaSettings) -> list[Finding]:
             return [
                 reached,
                 *await _check_topics(admin, kafka, brokers),
-                await _check_group(admin, kafka.persister_group),
+                *[await _check_group(admin, group) for group in groups],
             ]
     except IngestError as exc:
         return [wrong("Kafka", str(exc), "start the broker, or change INGEST_KAFKA__...")]
