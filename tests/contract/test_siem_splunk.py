@@ -68,6 +68,20 @@ async def test_objects_one_after_another_are_indexed(siem: Siem, body: bytes, pa
     assert siem.splunk.arrived.offsets("events", 0) == [(0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("body", "indexed"),
+    [
+        (b'{"event": "Hello, world!", "sourcetype": "manual"}', 1),
+        (b'{"event": "Pony 1 has left the barn"}{"event": "Pony 2 has left the barn"}', 2),
+    ],
+)
+async def test_the_documented_requests_are_taken(siem: Siem, body: bytes, indexed: int):
+    """The basic example and the batch of the developers' page."""
+    told = await send_hec(siem, body, "/services/collector")
+    assert (told.status, told.content) == (200, {"text": "Success", "code": 0})
+    assert siem.splunk.arrived.events == indexed
+
+
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_bad_request_is_refused_with_its_code(siem: Siem, case: str):
     """Each documented mistake has its own status and code, and nothing is indexed."""

@@ -65,10 +65,10 @@ class Datadog:
         try:
             body = unpacked(request)
             if len(body) > self.settings.max_body_bytes:
-                return Outcome(as_html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+                return Outcome(_refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large"))
             raw_entries = _ARRAY.decode(body)
             if len(raw_entries) > self.settings.max_entries:
-                return Outcome(as_html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+                return Outcome(_refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large"))
             contents = [_entry_of(bytes(raw)) for raw in raw_entries]
         except (CannotUnpackError, ValueError, RecursionError):
             return Outcome(_refusal(HTTPStatus.BAD_REQUEST))
@@ -122,7 +122,7 @@ class Datadog:
     def _refused_early(self, request: Request) -> Answer | None:
         """Return the answer to a request whose body need not be read."""
         if len(request.body) > self.settings.max_body_bytes:
-            return as_html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large")
         refused = self._authorised(request)
         if refused is not None:
             return refused
@@ -161,8 +161,9 @@ def _quirks(content: dict[str, Any], now: float) -> list[str]:
     return found
 
 
-def _refusal(status: HTTPStatus) -> Answer:
-    return as_json(status, {"errors": [{"status": str(int(status)), "title": status.phrase}]})
+def _refusal(status: HTTPStatus, detail: str = "") -> Answer:
+    said = {"status": str(int(status)), "title": status.phrase}
+    return as_json(status, {"errors": [said | ({"detail": detail} if detail else {})]})
 
 
 class _WithMessage(msgspec.Struct):
