@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import typer
 
+from ingest_service import interruption
 from ingest_service.errors import IngestError, SetupError
+from ingest_service.interruption import INTERRUPTED
 
 FOUND_WRONG = 1
 SET_UP_WRONGLY = 2
 BUG = 70
-INTERRUPTED = 130
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -25,11 +26,18 @@ T = TypeVar("T")
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part to its end, on uvloop where there is one."""
+    run_loop = _runner()
+    interruption.raise_again()
+    result: T = run_loop(_interruptible(work))
+    return result
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform, and not for every command
     except ImportError:
-        return asyncio.run(_interruptible(work))
-    return uvloop.run(_interruptible(work))
+        return asyncio.run
+    return uvloop.run
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:

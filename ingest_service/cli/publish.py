@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from ingest_service import settings
-from ingest_service.cli.output import FOUND_WRONG, INTERRUPTED, run, say
+from ingest_service.cli.output import FOUND_WRONG, run, say
 from ingest_service.cli.publish_display import complain, progress, show_summary
 from ingest_service.errors import SetupError
+from ingest_service.interruption import INTERRUPTED
 from ingest_service.publisher.outbox import Outbox
 from ingest_service.publisher.pacing import sample_lines
 from ingest_service.publisher.publication import Account, Publication, connected

@@ -257,6 +257,63 @@ def test_interrupt_ends_quietly() -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
+IMPORTS_INTERRUPTED = """
+import signal
+
+class Odd:
+    def __set_name__(self, *_):
+        signal.raise_signal(signal.SIGINT)
+
+{place}
+raise SystemExit(7)  # nothing happened
+"""
+
+
+@pytest.mark.parametrize("place", ["signal.raise_signal(signal.SIGINT)", "class C: odd = Odd()"])
+@pytest.mark.parametrize("command", [[COMMAND], [sys.executable, "-m", "ingest_service"]])
+def test_interrupt_while_python_imports_ends_quietly(
+    command: list[str], place: str, tmp_path: Path
+) -> None:
+    """Ctrl-C before the command line is there is 130 and nothing more, wherever it strikes."""
+    (tmp_path / "typer.py").write_text(IMPORTS_INTERRUPTED.format(place=place))
+    done = subprocess.run(
+        command,
+        check=False,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """What was started with SIGINT ignored, as in a script's background, is not ended by one."""
+    (tmp_path / "typer.py").write_text(
+        IMPORTS_INTERRUPTED.format(place="signal.raise_signal(signal.SIGINT)")
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'trap "" INT; exec "$0"', COMMAND],
+        check=False,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 7
+
+
+def test_runs_as_a_module() -> None:
+    """`python -m ingest_service` is the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest_service", "--version"],
+        check=True,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"ingest-service {__version__}\n"
+
+
 def test_only_the_command_that_is_asked_for_is_real() -> None:
     """The others stand in the list by their name and summary alone."""
     registered = {info.name: info.callback for info in assembled(["config"]).registered_commands}
