@@ -169,4 +169,4 @@ class Trail:
 def _columns(row: Row) -> Row:
     """Return the row with what asyncpg takes for a time and for jsonb."""
     moment = EPOCH + timedelta(microseconds=row.timestamp_us)
-    return row._replace(timestamp_us=moment, metadata=row.metadata.decode())  # type: ignore[arg-type]
+    return row._replace(timestamp_us=moment, metadata=row.metadata.decode())

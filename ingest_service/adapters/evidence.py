@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import msgspec
@@ -115,10 +115,10 @@ class Evidence:
 
         A batch is more than a socket takes at once, and nothing is sent while Python computes.
         """
-        # There is no public way to it, and nothing that tells when the buffer is empty.
-        transport: asyncio.Transport = self._comparer._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        comparer: Any = self._comparer
+        transport: asyncio.Transport = comparer._transport  # noqa: SLF001 - no public way
         await asyncio.sleep(0)
-        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110
+        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - nothing tells when it is empty
             await asyncio.sleep(0)
 
     # --- the ledger and the originals ------------------------------------------------------------

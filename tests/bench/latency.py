@@ -118,7 +118,7 @@ async def _all_seen(
 ) -> None:
     async with asyncio.timeout(120):
         for partition, last, _ in sent:
-            while not looked.get(partition) or looked[partition][-1][0] <= last:  # noqa: ASYNC110
+            while not looked.get(partition) or looked[partition][-1][0] <= last:  # noqa: ASYNC110 - nothing tells us
                 await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -84,7 +84,7 @@ class FakeSource:
             raise BrokerUnavailableError("away")
         clock = asyncio.get_running_loop().time
         deadline = clock() + min(seconds, _LONGEST_WAIT_SECONDS)
-        while not (fetched := self._drain(partitions, max_records)) and clock() < deadline:  # noqa: ASYNC110
+        while not (fetched := self._drain(partitions, max_records)) and clock() < deadline:  # noqa: ASYNC110 - as a consumer polls
             await asyncio.sleep(0.001)
         return fetched
 

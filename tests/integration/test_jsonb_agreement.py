@@ -117,7 +117,7 @@ def records() -> list[StoredRecord]:
 def columns(row: Row) -> tuple[Any, ...]:
     """Return the row as COPY takes it."""
     moment = EPOCH + timedelta(microseconds=row.timestamp_us)
-    return tuple(row._replace(timestamp_us=moment))  # type: ignore[arg-type]
+    return tuple(row._replace(timestamp_us=moment))
 
 
 def exact(text: str | bytes) -> Any:

