@@ -1,4 +1,4 @@
-"""Asking the broker what a partition's log holds, for one command of a person: no group joined."""
+"""What a partition's log holds, and how far a group is: for one command, which joins no group."""
 
 import asyncio
 
@@ -36,3 +36,27 @@ async def log_bounds(kafka: KafkaSettings, topic: str, partition: int) -> Bounds
             f"the broker did not say what {topic}/{partition} holds ({type(exc).__name__})"
         ) from exc
     return Bounds(starts[place], ends[place])
+
+
+async def group_offset(
+    kafka: KafkaSettings, group: str, topic: str, partition: int, move_to: int | None = None
+) -> int | None:
+    """Return the offset that a group has committed, after moving it when that is asked for.
+
+    None: it never committed one. Raises `BrokerUnavailableError`; it can be moved only while the
+    group has no member, which `KafkaAdmin.group` says.
+    """
+    place = TopicPartition(topic, partition)
+    options = client_options(kafka) | {"group_id": group, "enable_auto_commit": False}
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            async with AIOKafkaConsumer(**options) as consumer:
+                consumer.assign([place])
+                if move_to is not None:
+                    await consumer.commit({place: move_to})
+                found: int | None = await consumer.committed(place)
+    except (KafkaError, OSError, TimeoutError) as exc:
+        raise BrokerUnavailableError(
+            f"the broker did not answer for the group {group} ({type(exc).__name__})"
+        ) from exc
+    return found
