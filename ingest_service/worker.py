@@ -20,7 +20,7 @@ from ingest_service.persist.writer import Writer
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
 from ingest_service.telemetry.health import Health, Phase
-from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
+from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
 """How long a worker may take to write what it holds when it is told to stop."""
@@ -37,7 +37,7 @@ async def persist(settings: Settings) -> None:
     dsn = settings.require_dsn()
     _calm_collector()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
-    observer = WorkerObserver(WorkerMetrics(registry), health)
+    observer = WorkerObserver(registry, health)
     async with AsyncExitStack() as stack:
         port = stack.enter_context(
             Endpoint(settings.http.host, settings.http.port, registry, health)

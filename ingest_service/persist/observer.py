@@ -1,49 +1,28 @@
-"""Where the persister's counts and states go: metrics for Prometheus, health for whoever asks."""
+"""What the persister lets be seen: counts for Prometheus, and where it stands, for /health.
+
+The loops beside the writers read it as well: how far each partition is, and what holds it.
+"""
 
 import time
-from collections.abc import Mapping, Sequence
 
-from ingest_service.events.record import Row
+from prometheus_client import CollectorRegistry
+
 from ingest_service.telemetry.health import Health, Phase, Status
 from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
 _DATABASE = "database"
 
 
-class WorkerObserver:
-    """Implements `persist.ports.Observer`; remembers the offsets that the background loops need."""
+class WorkerObserver(WorkerMetrics):
+    """Implements `persist.ports.Observer`: the worker's metrics, its health, and its standing."""
 
-    def __init__(self, metrics: WorkerMetrics, health: Health) -> None:
+    def __init__(self, registry: CollectorRegistry, health: Health) -> None:
+        super().__init__(registry)
         self.health = health
         self.durable: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.faults: dict[int, str] = {}
         self.database_fault: str | None = None
-        self._metrics = metrics
-
-    def written(self, rows: Sequence[Row], seconds: float) -> None:
-        """Count a committed batch."""
-        self._metrics.written(rows, seconds)
-
-    def quarantined(self, reasons: Mapping[str, int]) -> None:
-        """Count committed quarantine."""
-        self._metrics.quarantined(reasons)
-
-    def duplicates(self, count: int) -> None:
-        """Count records that were there already."""
-        self._metrics.duplicates(count)
-
-    def fenced(self) -> None:
-        """Count a write that somebody else's head refused."""
-        self._metrics.fenced()
-
-    def write_error(self, kind: str) -> None:
-        """Count a write that will be tried again."""
-        self._metrics.write_error(kind)
-
-    def delays(self, seconds: Mapping[float, int]) -> None:
-        """Count how long records took from Kafka to their commit."""
-        self._metrics.delays(seconds)
 
     def database_available(self, seconds: float) -> None:
         """Show that the database takes what it is given."""
@@ -63,21 +42,21 @@ class WorkerObserver:
     def durable_offset(self, topic: str, partition: int, offset: int) -> None:
         """Show how far a partition is durable; it moves, so it is not stopped."""
         self.durable[partition] = offset
-        self._metrics.durable_offset(topic, partition, offset)
+        super().durable_offset(topic, partition, offset)
         if self.faults.pop(partition, None) is not None:
             self.health.forget(f"partition {partition}")
 
     def end_offset(self, topic: str, partition: int, offset: int) -> None:
         """Show where a partition's log ends."""
         self.ends[partition] = offset
-        self._metrics.end_offset(topic, partition, offset)
+        super().end_offset(topic, partition, offset)
 
     def forget_partition(self, topic: str, partition: int) -> None:
         """Say no more about a partition that another worker has now."""
         self.durable.pop(partition, None)
         self.ends.pop(partition, None)
         self.faults.pop(partition, None)
-        self._metrics.forget_partition(topic, partition)
+        super().forget_partition(topic, partition)
         self.health.forget(f"partition {partition}")
         self.health.liveness.forget(str(partition))
 

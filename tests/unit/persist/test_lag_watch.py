@@ -14,7 +14,7 @@ from fakes.source import FakeBroker, FakeSource
 from ingest_service.persist import watch
 from ingest_service.persist.observer import WorkerObserver
 from ingest_service.telemetry.health import STALL_SECONDS, Health, Phase
-from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
+from ingest_service.telemetry.worker_metrics import new_registry
 from waiting import until
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def broker() -> FakeBroker:
 
 @pytest.fixture
 def observer() -> WorkerObserver:
-    return WorkerObserver(WorkerMetrics(new_registry()), Health())
+    return WorkerObserver(new_registry(), Health())
 
 
 @asynccontextmanager
