@@ -1,7 +1,15 @@
 """What passes between the pipelines and the adapters, and is neither record nor ledger entry."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from ingest_service.events.record import Row
+
+Place: TypeAlias = tuple[int, int]
+"""Where something stands: (stream id, offset)."""
+
+Range: TypeAlias = tuple[int, int, int]
+"""(stream id, first offset, the offset after the last)."""
 
 
 class Conflict(NamedTuple):
@@ -41,3 +49,42 @@ class HttpAnswer(NamedTuple):
     body: bytes
     sent_bytes: int
     seconds: float
+
+
+class Claim(NamedTuple):
+    """What an original says about the table of events: this row stands at this place."""
+
+    stream_id: int
+    offset: int
+    row: Row
+
+
+class QuarantineClaim(NamedTuple):
+    """What an original says about the quarantine; Kafka time in milliseconds."""
+
+    offset: int
+    kafka_timestamp: int
+    key: bytes | None
+    headers: bytes
+    value: bytes | None
+    reason: str
+
+
+class QuarantineDifference(NamedTuple):
+    """Where quarantine is not as the originals say: in these columns, or only one has it."""
+
+    offset: int
+    is_said: bool
+    is_there: bool
+    columns: list[str]
+
+
+class RepeatedId(NamedTuple):
+    """An id that stands more than once: at several times, or in several copies of one key."""
+
+    times: int
+    copies: int
+    ids_at_two_times: int
+    keys_twice: int
+    stream_id: int
+    offset: int

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -14,12 +14,14 @@ from ingest_service.adapters import evidence_statements as sql
 from ingest_service.adapters.sessions import in_role, open_session
 from ingest_service.events.record import Row
 from ingest_service.ledger import Entry, Stream
-
-Place: TypeAlias = tuple[int, int]
-"""Where something stands: (stream id, offset)."""
-
-Range: TypeAlias = tuple[int, int, int]
-"""(stream id, first offset, the offset after the last)."""
+from ingest_service.shapes import (
+    Claim,
+    Place,
+    QuarantineClaim,
+    QuarantineDifference,
+    Range,
+    RepeatedId,
+)
 
 ENTRIES_A_FETCH = 500
 ORIGINALS_A_FETCH = 8  # each is up to 16 MiB
@@ -28,45 +30,6 @@ _BEGIN = "begin isolation level repeatable read read only"
 _EXPORT = "select pg_export_snapshot()"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, OverflowError)
-
-
-class Claim(NamedTuple):
-    """What an original says about the table of events: this row stands at this place."""
-
-    stream_id: int
-    offset: int
-    row: Row
-
-
-class QuarantineClaim(NamedTuple):
-    """What an original says about the quarantine; Kafka time in milliseconds."""
-
-    offset: int
-    kafka_timestamp: int
-    key: bytes | None
-    headers: bytes
-    value: bytes | None
-    reason: str
-
-
-class QuarantineDifference(NamedTuple):
-    """Where quarantine is not as the originals say: in these columns, or only one has it."""
-
-    offset: int
-    is_said: bool
-    is_there: bool
-    columns: list[str]
-
-
-class RepeatedId(NamedTuple):
-    """An id that stands more than once: at several times, or in several copies of one key."""
-
-    times: int
-    copies: int
-    ids_at_two_times: int
-    keys_twice: int
-    stream_id: int
-    offset: int
 
 
 class ClaimRefusedError(Exception):

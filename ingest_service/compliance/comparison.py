@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ingest_service.adapters.evidence import Claim, ClaimRefusedError, Evidence
+from ingest_service.adapters.evidence import ClaimRefusedError, Evidence
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.judgement import Batch
 from ingest_service.compliance.positions import Positions
 from ingest_service.ledger import Stream
+from ingest_service.shapes import Claim
 
 MOST_PENDING = 1000
 """How many rows that are not under their key are looked for by their place, at the end."""

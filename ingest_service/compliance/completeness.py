@@ -6,11 +6,12 @@ offsets holds as many rows as bits, none is extra: only the other blocks are loo
 
 from collections.abc import Mapping, Sequence
 
-from ingest_service.adapters.evidence import Evidence, Place, Range
+from ingest_service.adapters.evidence import Evidence
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.passage import Blind
 from ingest_service.compliance.positions import BLOCK_BITS, Positions
 from ingest_service.ledger import Stream
+from ingest_service.shapes import Place, Range
 
 MOST_BLOCKS = 64
 """How many blocks are looked at offset by offset; beyond, a block's extra rows are only counted."""

@@ -10,13 +10,13 @@ from functools import lru_cache
 import msgspec
 
 from ingest_service import ledger
-from ingest_service.adapters.evidence import Claim, QuarantineClaim
 from ingest_service.compliance.findings import Class, Finding
 from ingest_service.events.decode import Decode, UnknownContractError, decoder
 from ingest_service.events.record import Limits, Row
 from ingest_service.events.rejection import Reason, Rejection
 from ingest_service.ledger import Entry, Stream, Verdict
 from ingest_service.originals import Original
+from ingest_service.shapes import Claim, QuarantineClaim
 
 _WHILE_WRITING = {Reason.ID_REUSED.value, Reason.REFUSED_BY_DATABASE.value}
 _CODES = {reason.value for reason in Reason}

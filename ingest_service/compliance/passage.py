@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest_service.adapters.evidence import Range
 from ingest_service.compliance import chain
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.walk import Kept, Stray, read, stray_originals, surplus
 from ingest_service.ledger import Entry, Stream
 from ingest_service.originals import Original
+from ingest_service.shapes import Range
 
 
 class Blind(NamedTuple):

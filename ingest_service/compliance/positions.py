@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from ingest_service.adapters.evidence import Place, Range
+from ingest_service.shapes import Place, Range
 
 BLOCK_BITS = 14
 """A block is 16,384 offsets of one stream: 2 KiB here, one number from the database."""

@@ -15,13 +15,14 @@ import pytest
 from isal import igzip
 
 from ingest_service import ledger, originals
-from ingest_service.adapters.evidence import Claim, ClaimRefusedError, open_evidence
+from ingest_service.adapters.evidence import ClaimRefusedError, open_evidence
 from ingest_service.adapters.migrations import migrate
 from ingest_service.compliance.findings import Class
 from ingest_service.compliance.verify import EVERYTHING, Report, Selection, verify
 from ingest_service.errors import SetupError
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row, StoredRecord
+from ingest_service.shapes import Claim
 from logins import login
 from schema import COMPLIANCE, OPERATOR, connected
 from trail import TOPIC, Trail, event, value

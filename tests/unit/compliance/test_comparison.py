@@ -9,7 +9,7 @@ import pytest
 from honest import RULES, STREAM, original, records_link
 
 from ingest_service import ledger
-from ingest_service.adapters.evidence import Claim, ClaimRefusedError, Evidence
+from ingest_service.adapters.evidence import ClaimRefusedError, Evidence
 from ingest_service.compliance.comparison import Comparison
 from ingest_service.compliance.findings import Class, Findings
 from ingest_service.compliance.judgement import Batch
@@ -18,6 +18,8 @@ from ingest_service.compliance.verify import _beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ingest_service.shapes import Claim
 
 
 class Unreadable:
