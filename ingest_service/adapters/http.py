@@ -73,10 +73,14 @@ class HttpSender:
         self._compressing.shutdown(wait=False, cancel_futures=True)
         await self._client.aclose()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        """Send `body`, gzipped, and return whatever the server says to it."""
-        packed = await self._compressed(body)
-        return await self.ask("POST", url, {**headers, "Content-Encoding": "gzip"}, packed)
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, packed: bool = True
+    ) -> HttpAnswer:
+        """Send `body`, gzipped unless told not to be; return whatever the server says to it."""
+        if not packed:
+            return await self.ask("POST", url, headers, body)
+        small = await self._compressed(body)
+        return await self.ask("POST", url, {**headers, "Content-Encoding": "gzip"}, small)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> HttpAnswer:
         """Ask, and return whatever the server says."""

@@ -1,7 +1,7 @@
 """The only owner of aiokafka's producer: idempotent, all replicas, and an end that always comes."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -51,7 +51,12 @@ class KafkaEventProducer:
 
     @classmethod
     async def open(
-        cls, kafka: KafkaSettings, *, linger_ms: int, compression: str | None
+        cls,
+        kafka: KafkaSettings,
+        *,
+        linger_ms: int,
+        compression: str | None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> "KafkaEventProducer":
         """Connect and learn the topic's partitions.
 
@@ -65,7 +70,7 @@ class KafkaEventProducer:
             compression_type=compression,
             linger_ms=linger_ms,
             max_batch_size=_MAX_BATCH_BYTES,
-            max_request_size=MAX_REQUEST_BYTES,
+            max_request_size=max_request_bytes,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         try:
@@ -79,7 +84,14 @@ class KafkaEventProducer:
         """Return the partition that every Kafka client gives this key (murmur2)."""
         return int(self._partitioner(key, self.partitions, self.partitions))
 
-    async def send(self, partition: int, key: bytes, value: bytes, settled: Settled) -> None:
+    async def send(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        settled: Settled,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
         """Hand one record over; `settled` is called once, with None when it is acknowledged.
 
         Waits while the partition's batch is full. Cancelled, or with an exception, it has handed
@@ -87,7 +99,9 @@ class KafkaEventProducer:
         another producer.
         """
         try:
-            sent = await self._producer.send(self._topic, value, key, partition)
+            sent = await self._producer.send(
+                self._topic, value, key, partition, headers=list(headers)
+            )
         except (KafkaError, AssertionError) as exc:
             raise _translated(exc) from exc
         sent.add_done_callback(lambda future: settled(_failure(future)))

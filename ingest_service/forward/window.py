@@ -19,11 +19,12 @@ class Window:
 
     A span is covered when it was read, settled when each of its records is at the sink, in the
     dead letters or left out by the settings, and released when it has to be read once more.
-    Nothing past `prefix` may be committed.
+    Nothing past `prefix` may be committed; `committed` is what the broker knows of it.
     """
 
     def __init__(self, start: int) -> None:
         self.prefix = start
+        self.committed = start
         self._frontier = start
         self._spans: list[Span] = []
         self._gaps: list[tuple[int, int]] = []

@@ -61,7 +61,9 @@ class Courier:
         self._refusals = Refusals(dead_letters)
         self._rng = Random()  # noqa: S311 - jitter
         onlooker = Onlooker(sink.name)
-        self._delivery = Delivery(sink, sender, self._refusals, Gate(onlooker), onlooker, rng=self._rng)
+        self._delivery = Delivery(
+            sink, sender, self._refusals, Gate(onlooker), onlooker, rng=self._rng
+        )
 
     async def deliver(self, records: Sequence[Record]) -> Delivered:
         """Return once each record is durable at the sink, left out, or refused.
@@ -99,7 +101,7 @@ class Courier:
         deadline = time.monotonic() + _ACK_SECONDS
         while waiting:
             request = acks.request(sorted(waiting))
-            came = await self._sender.post(request.url, request.headers, request.body)
+            came = await self._sender.post(request.url, request.headers, request.body, packed=False)
             outcome = acks.judge(Answer(came.status, came.headers, came.body, time.time()))
             if isinstance(outcome, frozenset):
                 waiting -= outcome
