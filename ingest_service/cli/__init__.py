@@ -34,6 +34,11 @@ COMMANDS = {
         "persist",
         "Write audit events from Kafka to the database, exactly once, until told to stop.",
     ),
+    "forward": Command(
+        "forward",
+        "forward",
+        "Send audit events from Kafka to each SIEM that is on, at least once, until told to stop.",
+    ),
     "publish": Command(
         "publish",
         "publish",
@@ -47,6 +52,7 @@ COMMANDS = {
         "verify",
         "Prove that the database holds what arrived: unchanged, complete, and nothing else.",
     ),
+    "replay": Command("replay", "app", "Send again what a sink refused, or never had."),
     "ledger": Command("ledger", "app", "Decide what only an operator may: gaps, and new epochs."),
     "config": Command("config", "config", "Show the settings in effect, with secrets masked."),
 }

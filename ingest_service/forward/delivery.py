@@ -78,6 +78,7 @@ class Delivery:
         sender: Sender,
         dead_letters: DeadLetters,
         gate: Gate,
+        *,
         observer: DeliveryObserver,
         rng: Random,
     ) -> None:

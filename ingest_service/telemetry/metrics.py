@@ -69,6 +69,7 @@ class Declaration:
 _TOPIC = Label("topic", "the configured topic")
 _PARTITION = Label("partition", "the topic's partitions that this worker owns")
 _DESTINATION = Label("destination", "database, or a sink's name")
+_SINK = Label("siem_platform", "the sinks that are on")
 _EVENT_TYPE = Label("event_type", "from events", most=24)
 _DECISION = Label("decision", "allow, deny or none", most=3)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -161,6 +162,108 @@ AUDIT_EVENTS = Declaration(
     (_EVENT_TYPE, _DECISION),
 )
 
+SINK_EVENTS = Declaration(
+    "sark_siem_forwards_total",
+    Kind.COUNTER,
+    "Events that a sink has (forwarded), that the settings leave out (filtered), "
+    "that it refused for good (dead_lettered).",
+    Source.WORKER,
+    (_SINK, Label("status", "forwarded, filtered, dead_lettered")),
+)
+SINK_DURATION = Declaration(
+    "sark_siem_forward_duration_seconds",
+    Kind.HISTOGRAM,
+    "From sending one request to its whole answer, whatever the answer.",
+    Source.WORKER,
+    (_SINK,),
+    _SECONDS,
+)
+SINK_BATCH = Declaration(
+    "sark_siem_batch_size",
+    Kind.HISTOGRAM,
+    "Events in one request.",
+    Source.WORKER,
+    (_SINK,),
+    (1, 10, 50, 100, 250, 500, 1000, 2000),
+)
+SINK_RETRIES = Declaration(
+    "sark_siem_retries_total",
+    Kind.COUNTER,
+    "Requests that are sent again, by why.",
+    Source.WORKER,
+    (_SINK, Label("reason", "the status tables' codes")),
+)
+SINK_STATUS = Declaration(
+    "sark_siem_connection_status",
+    Kind.GAUGE,
+    "1 while the sink takes what it is sent, 0 since it last did not.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_BACKLOG = Declaration(
+    "sark_siem_backpressure_events",
+    Kind.GAUGE,
+    "Records that wait in Kafka for this sink, in the partitions of this worker.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_OLDEST = Declaration(
+    "sark_siem_oldest_unsent_seconds",
+    Kind.GAUGE,
+    "Age of the oldest record that was read for this sink and is not settled; 0 without one.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_RAW_BYTES = Declaration(
+    "sark_siem_raw_bytes_total",
+    Kind.COUNTER,
+    "Bytes of requests before compression.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_SENT_BYTES = Declaration(
+    "sark_siem_compressed_bytes_total",
+    Kind.COUNTER,
+    "Bytes of requests as they were sent.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_BREAKER = Declaration(
+    "sark_siem_circuit_breaker_state",
+    Kind.GAUGE,
+    "0 closed, 1 half-open (one request goes out to see), 2 open.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_BREAKER_TRANSITIONS = Declaration(
+    "sark_siem_circuit_breaker_transitions_total",
+    Kind.COUNTER,
+    "Changes of the breaker's state, by the new one.",
+    Source.WORKER,
+    (_SINK, Label("to", "closed, half_open, open")),
+)
+SINK_DEAD_LETTERS = Declaration(
+    "sark_siem_dead_letters_total",
+    Kind.COUNTER,
+    "Records that this sink will never take, kept in the dead-letter topic, by why.",
+    Source.WORKER,
+    (_SINK, Label("reason", "the status tables' codes")),
+)
+SINK_ACK_PENDING = Declaration(
+    "sark_siem_ack_pending",
+    Kind.GAUGE,
+    "Requests that the sink accepted and has not acknowledged.",
+    Source.WORKER,
+    (_SINK,),
+)
+SINK_ACK_EXPIRED = Declaration(
+    "sark_siem_ack_expired_total",
+    Kind.COUNTER,
+    "Ranges of records whose acknowledgement never came: they are sent again.",
+    Source.WORKER,
+    (_SINK,),
+)
+
 CATALOGUE = (
     AUTHZ_REQUESTS,
     AUDIT_EVENTS,
@@ -174,4 +277,18 @@ CATALOGUE = (
     QUARANTINED,
     DUPLICATES,
     FENCED_WRITES,
+    SINK_EVENTS,
+    SINK_DURATION,
+    SINK_BATCH,
+    SINK_RETRIES,
+    SINK_STATUS,
+    SINK_BACKLOG,
+    SINK_OLDEST,
+    SINK_RAW_BYTES,
+    SINK_SENT_BYTES,
+    SINK_BREAKER,
+    SINK_BREAKER_TRANSITIONS,
+    SINK_DEAD_LETTERS,
+    SINK_ACK_PENDING,
+    SINK_ACK_EXPIRED,
 )
