@@ -62,7 +62,7 @@ class Courier:
         self._rng = Random()  # noqa: S311 - jitter
         onlooker = Onlooker(sink.name)
         self._delivery = Delivery(
-            sink, sender, self._refusals, Gate(onlooker), onlooker, rng=self._rng
+            sink, sender, self._refusals, Gate(onlooker), observer=onlooker, rng=self._rng
         )
 
     async def deliver(self, records: Sequence[Record]) -> Delivered:
