@@ -12,16 +12,18 @@ from ingest_service.forward.answers import Answer, Outcome, Why
 from ingest_service.forward.ports import Acks, Filtered, Limits, Request, Secret, Unsendable
 from ingest_service.forward.sinks import datadog_answers
 from ingest_service.forward.sinks.choice import Choice
-from ingest_service.forward.sinks.origin import EventType, Metadata, Name, place
+from ingest_service.forward.sinks.origin import EventType, Metadata, Name
 from ingest_service.forward.sinks.outline import (
+    HEX_CLASSES,
     MALFORMED,
+    UUID_CLASSES,
     Outline,
-    is_plain_id,
     json,
     shortened,
 )
 
-_LIMITS: Final = Limits(max_entries=1000, max_bytes=4_500_000, max_entry_bytes=1_000_000)
+_MAX_ENTRY_BYTES: Final = 1_000_000
+_LIMITS: Final = Limits(max_entries=1000, max_bytes=4_500_000, max_entry_bytes=_MAX_ENTRY_BYTES)
 _TOO_LARGE: Final = Why("entry_too_large", "Datadog would cut the event, and say nothing")
 
 _OUTCOMES: Final = {"allow": "success", "deny": "failure"}
@@ -35,7 +37,7 @@ _LAST_SECOND: Final = 2.0**32
 
 # The event goes in as an attribute, not as the text of `message`: its own `timestamp`, in seconds,
 # would be taken for the log's, in milliseconds, and put it into January 1970.
-_ENTRY: Final = b'{"audit":%b,"kafka":{%b,"offset":%d},"audit_id":"%b",%b"%b":%d,%b}'
+_ENTRY: Final = b'{%b,%b"audit":%b,"audit_id":"%b","%b":%d,"kafka":{%b,"offset":%d}}'
 
 
 class _Ordinary(msgspec.Struct, gc=False):
@@ -49,6 +51,11 @@ class _Ordinary(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Ordinary).decode
+
+
+@lru_cache(_CACHED)
+def _place(topic: str, partition: int) -> bytes:
+    return b'"topic":%b,"partition":%d' % (json(topic), partition)
 
 
 class Origin(NamedTuple):
@@ -79,70 +86,73 @@ class Datadog:
         self._url = f"{url}/api/v2/logs"
         self._api_key = api_key
         self._choice = choice
+        self._redact, self._left_out = choice
         self._clock = clock
-        self._tail = lru_cache(_CACHED)(_tail_of(origin))
+        self._constants = lru_cache(_CACHED)(_constants_of(origin))
 
     def encode(self, record: Record) -> bytes | Filtered | Unsendable:
         """Put the attributes beside the event's own bytes."""
-        choice = self._choice
         value = record.value
         try:
             if not value:
                 return self._write_oddly(record)
             if not value.isascii():
                 value.decode()  # the parser passes over what it does not read
-            if choice.redact is not None:
-                value = choice.redact(value)
+            if self._redact is not None:
+                value = self._redact(value)
             event = _decode(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._write_oddly(record)
         audit_id = (event.id or derive_id(record)).encode()
-        if not _FIRST_SECOND <= event.timestamp < _LAST_SECOND or not is_plain_id(audit_id):
+        if not _FIRST_SECOND <= event.timestamp < _LAST_SECOND or (
+            audit_id.translate(HEX_CLASSES) != UUID_CLASSES
+        ):
             return self._write_oddly(record)
-        if choice.left_out and (rule := choice.rule(event.event_type, event.decision)):
+        if self._left_out and (rule := self._choice.rule(event.event_type, event.decision)):
             return Filtered(rule)
         milliseconds = round(event.timestamp * 1000)
         who = event.user_id or event.agent_id
         metadata = event.metadata
         gateway = metadata.gateway if metadata is not None else None
         entry = _ENTRY % (
-            value,
-            place(record.topic, record.partition),
-            record.offset,
-            audit_id,
-            b'"usr":{"id":%b},' % json(who) if who else b"",
-            b"timestamp" if self._is_timely(milliseconds) else b"event_timestamp",
-            milliseconds,
-            self._tail(
+            self._constants(
                 event.event_type, event.decision, gateway.instance if gateway is not None else None
             ),
+            b'"usr":{"id":%b},' % json(who) if who else b"",
+            value,
+            audit_id,
+            self._time_of(milliseconds),
+            milliseconds,
+            _place(record.topic, record.partition),
+            record.offset,
         )
-        return entry if len(entry) <= _LIMITS.max_entry_bytes else self._write_oddly(record)
+        return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
 
-    def _is_timely(self, milliseconds: int) -> bool:
-        """Say whether Datadog takes this time; if not, it gets its own, and ours under a name."""
-        return milliseconds >= self._clock() * 1000 - _OLDEST_MS
+    def _time_of(self, milliseconds: int) -> bytes:
+        """Name the event's time: what is too old for Datadog may not be called `timestamp`."""
+        timely = milliseconds >= self._clock() * 1000 - _OLDEST_MS
+        return b"timestamp" if timely else b"event_timestamp"
 
     def _write_oddly(self, record: Record) -> bytes | Filtered | Unsendable:
         whole = self._choice.outline(record)
         if isinstance(whole, Filtered):
             return whole
         entry = self._write(record, whole)
-        if len(entry) <= _LIMITS.max_entry_bytes:
+        if len(entry) <= _MAX_ENTRY_BYTES:
             return entry
         return Unsendable(_TOO_LARGE, self._write(record, shortened(record, whole)))
 
     def _write(self, record: Record, event: Outline) -> bytes:
         milliseconds = round(float(event.seconds) * 1000)
         return _ENTRY % (
-            event.event,
-            place(record.topic, record.partition),
-            record.offset,
-            event.audit_id,
+            self._constants(event.event_type, event.decision, event.instance),
             b'"usr":{"id":%b},' % json(event.who) if event.who else b"",
-            b"timestamp" if self._is_timely(milliseconds) else b"event_timestamp",
+            event.event,
+            event.audit_id,
+            self._time_of(milliseconds),
             milliseconds,
-            self._tail(event.event_type, event.decision, event.instance),
+            _place(record.topic, record.partition),
+            record.offset,
         )
 
     def request(self, bodies: Sequence[bytes]) -> Request:
@@ -156,10 +166,10 @@ class Datadog:
         return datadog_answers.judge(answer)
 
 
-def _tail_of(origin: Origin) -> Callable[[str | None, str | None, str | None], bytes]:
-    """Return what writes the end of an entry: all that varies little between events."""
+def _constants_of(origin: Origin) -> Callable[[str | None, str | None, str | None], bytes]:
+    """Return what writes the members that vary little between events."""
 
-    def tail(event_type: str | None, decision: str | None, instance: str | None) -> bytes:
+    def constants(event_type: str | None, decision: str | None, instance: str | None) -> bytes:
         evt = {"name": event_type or MALFORMED}
         if decision is not None:
             evt["outcome"] = _OUTCOMES[decision]
@@ -175,4 +185,4 @@ def _tail_of(origin: Origin) -> Callable[[str | None, str | None, str | None], b
         }
         return json(attributes)[1:-1]
 
-    return tail
+    return constants

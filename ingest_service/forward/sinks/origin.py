@@ -1,6 +1,5 @@
-"""Where an event comes from, as sinks name it: its gateway, its place in Kafka."""
+"""Where an event comes from, as sinks name it: its type, its gateway."""
 
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -22,9 +21,3 @@ class Metadata(msgspec.Struct, gc=False):
     """What of `metadata` a sink is told apart."""
 
     gateway: Gateway | None = None
-
-
-@lru_cache(4096)
-def place(topic: str, partition: int) -> bytes:
-    """Return the members that name a partition; its name needs no escapes in Kafka."""
-    return b'"topic":%b,"partition":%d' % (msgspec.json.encode(topic), partition)

@@ -26,11 +26,12 @@ _SHORTENED_FIELDS: Final = sorted(FIELDS - {"metadata"})
 _MAX_FIELD_BYTES: Final = 4096
 _LAST_SECOND: Final = Decimal(2**32)
 
-_HEX_CLASSES: Final = bytes(
+HEX_CLASSES: Final = bytes(
     ord("h") if byte in b"0123456789abcdef" else ord("-") if byte == ord("-") else 0
     for byte in range(256)
 )
-_UUID_CLASSES: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
+UUID_CLASSES: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
+"""What an audit id is as the database keeps it, each character translated by `HEX_CLASSES`."""
 
 _decode_metadata: Final = msgspec.json.Decoder(Metadata | None).decode
 json: Final = msgspec.json.Encoder().encode
@@ -47,11 +48,6 @@ class Outline(NamedTuple):
     who: str | None
     instance: str | None
     members: Mapping[str, bytes]
-
-
-def is_plain_id(identity: bytes) -> bool:
-    """Say whether this is an audit id as the database keeps it: a UUID in lower case."""
-    return identity.translate(_HEX_CLASSES) == _UUID_CLASSES
 
 
 def outline(record: Record, value: bytes) -> Outline:
