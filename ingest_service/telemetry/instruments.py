@@ -10,6 +10,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, product
 from threading import Lock
+from typing import Any, ClassVar
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -46,12 +47,19 @@ class _Bound:
 
 
 class _Instrument(Collector):
+    _family: ClassVar[Any]
+
     def __init__(self, declaration: Declaration, registry: CollectorRegistry) -> None:
         self._declaration = declaration
         self._names = [label.name for label in declaration.labels]
         self._bounds = [_Bound(label) for label in declaration.labels]
         self._lock = Lock()
         registry.register(self)
+
+    def describe(self) -> list[Any]:
+        """Name the family, so that a registry refuses a second of this name."""
+        name = self._declaration.name.removesuffix("_total")  # the library adds it to a counter's
+        return [self._family(name, self._declaration.help, labels=self._names)]
 
     def _key(self, labels: Labels) -> Labels:
         """Return the labels with each at its bound; a wrong number of them is a bug of ours."""
@@ -62,12 +70,27 @@ class _Instrument(Collector):
         return product(*(label.known for label in self._declaration.labels))
 
 
-class Counter(_Instrument):
+class _Numbers(_Instrument):
+    _values: dict[Labels, Any]
+
+    def collect(self) -> Iterable[Metric]:
+        """Render each series' number."""
+        [family] = self.describe()
+        with self._lock:
+            values = list(self._values.items())
+        for labels, value in values:
+            family.add_metric(labels, value)
+        return [family]
+
+
+class Counter(_Numbers):
     """Counts that only grow."""
+
+    _family = CounterMetricFamily
 
     def __init__(self, declaration: Declaration, registry: CollectorRegistry) -> None:
         super().__init__(declaration, registry)
-        self._values: Tally[Labels] = Tally(dict.fromkeys(self._known(), 0))
+        self._values = Tally(dict.fromkeys(self._known(), 0))
 
     def add(self, counts: Mapping[Labels, int]) -> None:
         """Add a batch's counts, by label values in the declaration's order."""
@@ -75,27 +98,15 @@ class Counter(_Instrument):
             for labels, count in counts.items():
                 self._values[self._key(labels)] += count
 
-    def collect(self) -> Iterable[Metric]:
-        """Render what has been counted."""
-        family = self.describe()[0]
-        with self._lock:
-            values = list(self._values.items())
-        for labels, value in values:
-            family.add_metric(labels, value)
-        return [family]
 
-    def describe(self) -> list[CounterMetricFamily]:
-        """Name the family, so that a registry refuses a second of this name."""
-        name = self._declaration.name.removesuffix("_total")
-        return [CounterMetricFamily(name, self._declaration.help, labels=self._names)]
-
-
-class Gauge(_Instrument):
+class Gauge(_Numbers):
     """Last values."""
+
+    _family = GaugeMetricFamily
 
     def __init__(self, declaration: Declaration, registry: CollectorRegistry) -> None:
         super().__init__(declaration, registry)
-        self._values: dict[Labels, float] = {}
+        self._values = {}
 
     def set(self, labels: Labels, value: float) -> None:
         """Show this value from now on."""
@@ -111,23 +122,11 @@ class Gauge(_Instrument):
         with self._lock:
             self._values.pop(labels, None)
 
-    def collect(self) -> Iterable[Metric]:
-        """Render the last values."""
-        family = self.describe()[0]
-        with self._lock:
-            values = list(self._values.items())
-        for labels, value in values:
-            family.add_metric(labels, value)
-        return [family]
-
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Name the family, so that a registry refuses a second of this name."""
-        declaration = self._declaration
-        return [GaugeMetricFamily(declaration.name, declaration.help, labels=self._names)]
-
 
 class Histogram(_Instrument):
     """Distributions over the declaration's buckets."""
+
+    _family = HistogramMetricFamily
 
     def __init__(self, declaration: Declaration, registry: CollectorRegistry) -> None:
         super().__init__(declaration, registry)
@@ -148,7 +147,7 @@ class Histogram(_Instrument):
 
     def collect(self) -> Iterable[Metric]:
         """Render the buckets, cumulative as Prometheus wants them."""
-        family = self.describe()[0]
+        [family] = self.describe()
         bounds = [*map(floatToGoString, self._upper), "+Inf"]
         with self._lock:
             series = [(key, [*accumulate(c)], total) for key, (c, total) in self._series.items()]
@@ -156,11 +155,6 @@ class Histogram(_Instrument):
             buckets = [(bound, float(n)) for bound, n in zip(bounds, cumulative, strict=True)]
             family.add_metric(labels, buckets, total)
         return [family]
-
-    def describe(self) -> list[HistogramMetricFamily]:
-        """Name the family, so that a registry refuses a second of this name."""
-        declaration = self._declaration
-        return [HistogramMetricFamily(declaration.name, declaration.help, labels=self._names)]
 
     def _empty(self) -> tuple[list[int], float]:
         return [0] * (len(self._upper) + 1), 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import compose, kafka, postgres
 from .choose import DATABASE, KAFKA, Source, choose
@@ -14,6 +14,7 @@ from .probe import facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .process import Server
     from .state import State
 
 
@@ -29,6 +30,27 @@ class Servers:
     database_is_ours: bool
 
 
+class _Ways(NamedTuple):
+    """How a server's address is come by, from each source."""
+
+    variable: str
+    contained: Callable[[State], str]
+    start: Callable[[State], Server]
+
+    def address(self, state: State, source: Source, stops: ExitStack) -> str:
+        if source is Source.ENVIRONMENT:
+            return os.environ[self.variable]
+        if source is Source.DOCKER:
+            return self.contained(state)
+        server = self.start(state)
+        stops.callback(server.stop)
+        return server.address
+
+
+_KAFKA = _Ways(KAFKA.variable, compose.kafka_bootstrap, kafka.start)
+_DATABASE = _Ways(DATABASE.variable, compose.database_dsn, postgres.start)
+
+
 @contextmanager
 def open_servers(state: State, say: Callable[[str], None]) -> Iterator[Servers]:
     """Choose, tell, start and yield both servers; stop those that were started here."""
@@ -42,28 +64,6 @@ def open_servers(state: State, say: Callable[[str], None]) -> Iterator[Servers]:
         if contained:
             stops.callback(compose.down, state)
             compose.up(state, contained)
-        yield Servers(
-            _kafka(state, kafka_source, stops),
-            _database(state, database_source, stops),
-            database_source is not Source.ENVIRONMENT,
-        )
-
-
-def _kafka(state: State, source: Source, stops: ExitStack) -> str:
-    if source is Source.ENVIRONMENT:
-        return os.environ[KAFKA.variable]
-    if source is Source.DOCKER:
-        return compose.kafka_bootstrap(state)
-    server = kafka.start(state)
-    stops.callback(server.stop)
-    return server.address
-
-
-def _database(state: State, source: Source, stops: ExitStack) -> str:
-    if source is Source.ENVIRONMENT:
-        return os.environ[DATABASE.variable]
-    if source is Source.DOCKER:
-        return compose.database_dsn(state)
-    server = postgres.start(state)
-    stops.callback(server.stop)
-    return server.address
+        bootstrap = _KAFKA.address(state, kafka_source, stops)
+        dsn = _DATABASE.address(state, database_source, stops)
+        yield Servers(bootstrap, dsn, database_source is not Source.ENVIRONMENT)
