@@ -28,9 +28,7 @@ async def test_killed_worker_leaves_nothing_half_done(
     await stage.produce(values[:300])
     victim = stage.start_worker(INGEST_FAILPOINT=f"{point}:kill:{seed.randint(1, 2)}")
     await stage.produce(values[300:])
-    # Points that are passed once a batch may need more batches than two.
-    while victim.returncode is None:
-        await stage.produce(events(seed, 50))
+    await stage.fed_to_death(victim, seed, 50)
     assert victim.returncode == -signal.SIGKILL, victim.tail()
     stage.start_heir()
     await stage.drained()
@@ -44,8 +42,7 @@ async def test_worker_killed_again_and_again(stage: Stage, seed: random.Random) 
         victim = stage.start_heir(
             INGEST_FAILPOINT=f"{seed.choice(POINTS)}:kill:{seed.randint(1, 3)}"
         )
-        while victim.returncode is None:
-            await stage.produce(events(seed, 20))
+        await stage.fed_to_death(victim, seed, 20)
         assert victim.returncode == -signal.SIGKILL, victim.tail()
     stage.start_heir()
     await stage.drained()

@@ -6,17 +6,21 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ingest_service.adapters import migrations
-from stage.journal import Journal
+from stage.databases import session
+from stage.journal import Journal, events
 from stage.waiting import until
 from stage.worker import Worker
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
+
+    import asyncpg
 
 HEADS = """
 select distinct on (s.partition) s.partition, coalesce(l.next_offset, 0) as next_offset
@@ -72,37 +76,74 @@ class Stage:
 
     async def heads(self) -> dict[int, int]:
         """Return the durable offset of each partition that has one."""
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            return {
-                row["partition"]: row["next_offset"]
-                for row in await connection.fetch(HEADS, self.topic)
-            }
-        finally:
-            await connection.close()
+        async with session(self.dsn) as watcher:
+            return await self._heads(watcher)
+
+    async def _heads(self, watcher: asyncpg.Connection) -> dict[int, int]:
+        found = await watcher.fetch(HEADS, self.topic)
+        return {row["partition"]: row["next_offset"] for row in found}
 
     async def drained(self, seconds: float = 60) -> None:
         """Return once everything produced is durable (I6)."""
+        async with session(self.dsn) as watcher:
 
-        async def is_drained() -> bool:
-            heads = await self.heads()
-            done = all(heads.get(n, 0) >= end for n, end in self.journal.ends().items())
-            assert done or any(each.returncode is None for each in self.workers), "no worker runs"
-            return done
+            async def is_drained() -> bool:
+                done = self._is_all_in(await self._heads(watcher))
+                running = any(each.returncode is None for each in self.workers)
+                assert done or running, "no worker runs"
+                return done
 
-        try:
-            await until(is_drained, seconds=seconds, what="lag is 0")
-        except AssertionError as failure:
-            logs = "\n".join(worker.tail() for worker in self.workers[-2:])
-            raise AssertionError(f"{failure}; {await self.heads()}; {logs}") from None
+            try:
+                await until(is_drained, seconds=seconds, what="lag is 0")
+            except AssertionError as failure:
+                logs = "\n".join(worker.tail() for worker in self.workers[-2:])
+                raise AssertionError(f"{failure}; {await self.heads()}; {logs}") from None
 
     async def some_durable(self, at_least: int = 1) -> None:
         """Return once this many records are durable."""
+        async with session(self.dsn) as watcher:
 
-        async def has_some() -> bool:
-            return sum((await self.heads()).values()) >= at_least
+            async def has_some() -> bool:
+                return sum((await self._heads(watcher)).values()) >= at_least
 
-        await until(has_some, what=f"{at_least} records are durable")
+            await until(has_some, what=f"{at_least} records are durable")
+
+    async def committed(self) -> dict[int, int]:
+        """Return what Kafka was told of each partition, 0 where nothing."""
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=f"{self.topic}-persister",
+            enable_auto_commit=False,
+        ) as consumer:
+            return {
+                partition: await consumer.committed(TopicPartition(self.topic, partition)) or 0
+                for partition in await self.heads()
+            }
+
+    async def told(self) -> None:
+        """Return once Kafka was told all that is durable."""
+
+        async def is_told() -> bool:
+            return await self.committed() == await self.heads()
+
+        await until(is_told, what="Kafka is told what is durable")
+
+    async def fed_to_death(self, victim: Worker, rng: random.Random, count: int) -> None:
+        """Produce batch after batch, each once the one before is durable, until the worker ends.
+
+        It may pass its failpoint but once a batch.
+        """
+        async with session(self.dsn) as watcher:
+
+            async def wants_more() -> bool:
+                return victim.returncode is not None or self._is_all_in(await self._heads(watcher))
+
+            while victim.returncode is None:
+                await self.produce(events(rng, count))
+                await until(wants_more, what=f"{victim.name} writes or ends; {victim.tail()}")
+
+    def _is_all_in(self, heads: dict[int, int]) -> bool:
+        return all(heads.get(n, 0) >= end for n, end in self.journal.ends().items())
 
 
 @asynccontextmanager
