@@ -9,22 +9,32 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from stage.waiting import until
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Worker:
-    """One persister process; its log is a file of JSON lines."""
+    """One persister or forwarder process; its log is a file of JSON lines."""
 
-    def __init__(self, name: str, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        environment: dict[str, str],
+        command: Sequence[str] = ("persist",),
+    ) -> None:
         self.name = name
         self.log = log
         self._peak_mib = 0
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*_program(environment), "persist"],
+                [*_program(environment), *command],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
