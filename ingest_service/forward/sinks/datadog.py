@@ -1,7 +1,6 @@
 """Datadog's log intake: an event beside Datadog's standard attributes, a request."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ from ingest_service.forward.answers import Answer, Outcome, Why
 from ingest_service.forward.ports import Acks, Filtered, Limits, Request, Secret, Unsendable
 from ingest_service.forward.sinks import datadog_answers
 from ingest_service.forward.sinks.choice import Choice
+from ingest_service.forward.sinks.memo import Memo
 from ingest_service.forward.sinks.origin import EventType, Metadata, Name
 from ingest_service.forward.sinks.outline import (
     HEX_CLASSES,
@@ -28,7 +28,6 @@ _TOO_LARGE: Final = Why("entry_too_large", "Datadog would cut the event, and say
 
 _OUTCOMES: Final = {"allow": "success", "deny": "failure"}
 _STATUSES: Final = {"allow": "info", "deny": "warning"}
-_CACHED: Final = 1024
 
 _OLDEST_MS: Final = 17 * 3_600_000
 """Datadog takes a timestamp of the last 18 hours; an event waits for an hour at most."""
@@ -53,7 +52,6 @@ class _Ordinary(msgspec.Struct, gc=False):
 _decode: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
-@lru_cache(_CACHED)
 def _place(topic: str, partition: int) -> bytes:
     return b'"topic":%b,"partition":%d' % (json(topic), partition)
 
@@ -88,7 +86,8 @@ class Datadog:
         self._choice = choice
         self._redact, self._left_out = choice
         self._clock = clock
-        self._constants = lru_cache(_CACHED)(_constants_of(origin))
+        self._constants = Memo(_constants_of(origin))
+        self._place = Memo(_place)
 
     def encode(self, record: Record) -> bytes | Filtered | Unsendable:
         """Put the attributes beside the event's own bytes."""
@@ -115,15 +114,15 @@ class Datadog:
         metadata = event.metadata
         gateway = metadata.gateway if metadata is not None else None
         entry = _ENTRY % (
-            self._constants(
+            self._constants[
                 event.event_type, event.decision, gateway.instance if gateway is not None else None
-            ),
+            ],
             b'"usr":{"id":%b},' % json(who) if who else b"",
             value,
             audit_id,
             self._time_of(milliseconds),
             milliseconds,
-            _place(record.topic, record.partition),
+            self._place[record.topic, record.partition],
             record.offset,
         )
         return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
@@ -145,13 +144,13 @@ class Datadog:
     def _write(self, record: Record, event: Outline) -> bytes:
         milliseconds = round(float(event.seconds) * 1000)
         return _ENTRY % (
-            self._constants(event.event_type, event.decision, event.instance),
+            self._constants[event.event_type, event.decision, event.instance],
             b'"usr":{"id":%b},' % json(event.who) if event.who else b"",
             event.event,
             event.audit_id,
             self._time_of(milliseconds),
             milliseconds,
-            _place(record.topic, record.partition),
+            self._place[record.topic, record.partition],
             record.offset,
         )
 

@@ -1,7 +1,6 @@
 """Splunk's HTTP Event Collector: an event in its envelope, a request, acknowledgements."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ from ingest_service.forward.answers import Answer, Outcome, Why
 from ingest_service.forward.ports import Filtered, Limits, Request, Secret, Unsendable
 from ingest_service.forward.sinks import splunk_answers
 from ingest_service.forward.sinks.choice import Choice
+from ingest_service.forward.sinks.memo import Memo
 from ingest_service.forward.sinks.origin import EventType, Metadata
 from ingest_service.forward.sinks.outline import HEX_CLASSES, UUID_CLASSES, Outline, json, shortened
 
@@ -23,7 +23,6 @@ _TOO_LARGE: Final = Why("entry_too_large", "the event is larger than Splunk's ma
 # The words of CIM's Authentication model: other words are in none of its reports.
 _ACTIONS: Final = {"allow": "success", "deny": "failure"}
 _DIGITS: Final = b"0123456789"
-_CACHED: Final = 1024
 
 # Constants in a row, and what varies little beside them: each place where they are broken costs
 # five bytes of gzip an event, and an index of `user` or `dest` would cost ten per cent of the wire.
@@ -42,7 +41,6 @@ class _Ordinary(msgspec.Struct, gc=False):
 _decode: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
-@lru_cache(_CACHED)
 def _place(topic: str, partition: int) -> bytes:
     return b'"kafka_topic":%b,"kafka_partition":%d' % (json(topic), partition)
 
@@ -78,7 +76,8 @@ class Splunk:
         self._redact, self._left_out = choice
         self._channel = channel
         self._must_ack = must_ack
-        self._tail = lru_cache(_CACHED)(_tail_of(envelope))
+        self._tail = Memo(_tail_of(envelope))
+        self._place = Memo(_place)
 
     @property
     def acks(self) -> "SplunkAcks | None":
@@ -113,12 +112,12 @@ class Splunk:
         gateway = metadata.gateway if metadata is not None else None
         entry = _ENTRY % (
             value,
-            _place(record.topic, record.partition),
+            self._place[record.topic, record.partition],
             audit_id,
             record.offset,
-            self._tail(
+            self._tail[
                 event.event_type, event.decision, gateway.instance if gateway is not None else None
-            ),
+            ],
             seconds,
         )
         return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
@@ -135,10 +134,10 @@ class Splunk:
     def _write(self, record: Record, event: Outline) -> bytes:
         return _ENTRY % (
             event.event,
-            _place(record.topic, record.partition),
+            self._place[record.topic, record.partition],
             event.audit_id,
             record.offset,
-            self._tail(event.event_type, event.decision, event.instance),
+            self._tail[event.event_type, event.decision, event.instance],
             event.seconds,
         )
 

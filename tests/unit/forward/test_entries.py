@@ -26,6 +26,8 @@ from given_events import (
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row, StoredRecord
 from ingest_service.events.v1.identity import derive_id
+from ingest_service.forward.sinks.memo import MAX_KEYS
+from ingest_service.forward.sinks.splunk import Splunk
 from made_sinks import datadog, entry_of, parse, splunk, unsendable
 
 SINKS = [splunk(), datadog()]
@@ -154,6 +156,16 @@ def test_malformed_record_is_marked(sink: Sink, value: bytes | None):
 def test_id_is_spelled_as_in_the_database(sink: Sink, sent: str):
     """Two spellings of an id are one event to whoever searches for duplicates."""
     assert audit_id(entry_of(sink, spelled("id", f'"{sent}"'))) == ID
+
+
+@each_sink
+def test_many_gateways_take_no_memory(sink: Sink):
+    """Whoever makes up a new instance for each event fills nothing."""
+    for number in range(5000):
+        sink.encode(event(metadata={"gateway": {"instance": f"gw-{number}"}}))
+    memo = sink._tail if isinstance(sink, Splunk) else sink._constants
+    assert len(memo) <= MAX_KEYS
+    assert b'"gw-4999"' in b"".join(memo.values())
 
 
 # --- Splunk --------------------------------------------------------------------------------------
