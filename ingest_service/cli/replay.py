@@ -1,6 +1,6 @@
 """`ingest-service replay`: send again what a sink refused, or never had."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from ingest_service.replay.dead_letters import Resent, Tell, resend, survey
 from ingest_service.replay.refill import Refilled, Wanted, find_stream, refill
 from ingest_service.replay.resumption import Resumption, resume_behind
 from ingest_service.settings import Settings
+from ingest_service.telemetry import logs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +57,7 @@ def dead_letters(
     """
     choice = Choice(_named(sink), _named(reason))
     with progress("letters") as tell:
-        resent = run(_dead_letters(settings.load(), choice, tell, dry_run=dry_run))
+        resent = run(_dead_letters(_settings(), choice, tell, dry_run=dry_run))
     show_letters(resent, dry_run=dry_run, json=json)
     if not dry_run and not resent.is_done:
         raise typer.Exit(FOUND_WRONG)
@@ -109,8 +110,8 @@ def sink_(
     """
     if first >= end:
         raise SetupError("--from must be below --to")
-    chosen = settings.load()
-    destination = _destination(destinations(chosen), name)
+    chosen = _settings()
+    destination = _destination(chosen, name)
     wanted = Wanted(chosen.kafka.topic, partition, first, end)
     with progress("records") as tell:
         refilled = None if already_sent else run(_refill(chosen, destination, wanted, tell))
@@ -138,12 +139,18 @@ async def _courier(
     return Courier(destination.sink, sender, dead_letters)
 
 
-def _destination(on: Mapping[str, Destination], name: str) -> Destination:
+def _destination(chosen: Settings, name: str) -> Destination:
+    on = destinations(chosen)
     if name not in on:
-        raise SetupError(
-            f"the sink {name} is not on: " + (f"on are {', '.join(on)}" if on else "none is")
-        )
+        raise SetupError(f"the sink {name} is not on; on: {', '.join(on) or 'none'}")
     return on[name]
+
+
+def _settings() -> Settings:
+    """Return the settings; a worker's log lines would stand between a command's own."""
+    chosen = settings.load()
+    logs.configure("error", chosen.log.format)
+    return chosen
 
 
 def _named(names: Sequence[str] | None) -> frozenset[str] | None:

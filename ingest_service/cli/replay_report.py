@@ -44,8 +44,10 @@ def show_letters(resent: Resent, *, dry_run: bool, json: bool) -> None:
         told = {"dry_run": dry_run, "left_out": resent.left_out, "sinks_off": resent.sinks_off}
         typer.echo(jsonlib.dumps(told | {"letters": rows}))
         return
-    for row in rows or [None]:
-        typer.echo("no dead letters" if row is None else _letters_text(row, dry_run=dry_run))
+    if not rows:
+        typer.echo("no dead letters")
+    for row in rows:
+        typer.echo(_letters_text(row, dry_run=dry_run))
     for sink in resent.sinks_off:
         typer.echo(f"{sink}: not on, so nothing was sent to it")
 

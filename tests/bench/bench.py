@@ -19,6 +19,7 @@ from uuid import uuid4
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "deploy/local")]
 
+import forward
 from drain import Drained, Pair, drain, drain_afresh, export, pair
 from latency import acknowledged, delays
 from profile_stages import Profile
@@ -38,6 +39,11 @@ def main() -> None:
     options = _options()
     with ExitStack() as servers, tempfile.TemporaryDirectory() as folder:
         bootstrap = servers.enter_context(sources.kafka_bootstrap())
+        if options.forward:
+            _show_forwarding(
+                asyncio.run(forward.measure(bootstrap, Path(folder), options)), options
+            )
+            return
         dsn = servers.enter_context(getattr(sources, f"{options.edition}_dsn")())
         figures = asyncio.run(_measure(bootstrap, dsn, Path(folder), options))
     if options.json:
@@ -46,8 +52,16 @@ def main() -> None:
         _show(figures, options)
 
 
+def _show_forwarding(figures: dict[str, float], options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps({"options": vars(options), "figures": figures}))
+    else:
+        forward.show(figures, options)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--forward", action="store_true", help="Kafka → sinks that only count")
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--partitions", type=int, default=6)
