@@ -153,6 +153,7 @@ class Delivery:
         why, after_seconds, _ = said.outcome
         course.failures += 1
         self._observer.retried(why.code)
+        _log.warning("sending again", reason=why.code, why=str(why))
         if course.failures % _TRIES == 0 or self._gate.is_open:
             self._gate.failed(said.permit, why)
         await asyncio.sleep(backoff_seconds(course.failures, self._rng, after_seconds))
@@ -239,6 +240,7 @@ class Delivery:
             except IngestError as exc:
                 attempt += 1
                 self._observer.dead_letters_unavailable(str(exc))
+                _log.error("dead letters cannot be written: offsets are held", why=str(exc))
                 await asyncio.sleep(backoff_seconds(attempt, self._rng))
             else:
                 break
