@@ -136,6 +136,7 @@ def drawn_values() -> list[bytes]:
     return draw(values, DRAWN)
 
 
+@pytest.mark.timeout(600)  # drawing them takes half a minute of a processor that others want, too
 async def test_ten_thousand_drawn_records(
     stage: Stage, seed: random.Random, drawn_values: list[bytes]
 ) -> None:
