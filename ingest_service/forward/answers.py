@@ -59,7 +59,7 @@ class Split(NamedTuple):
 
 
 class Isolate(NamedTuple):
-    """Event `place` (from 0) of this request is refused for good; those after it were not looked at.
+    """Event `place` (from 0) of the request is refused for good; those after it were not read.
 
     With `before_accepted` the sink has those before it, and they are not sent again.
     """

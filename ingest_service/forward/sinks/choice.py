@@ -1,12 +1,14 @@
 """What of an event leaves for a sink, by the settings: redacted, left out, or as it is."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from ingest_service.events.record import Record
-from ingest_service.forward.ports import Filtered
-from ingest_service.forward.sinks.outline import Outline, malformed, outline
+from ingest_service.forward.answers import Why
+from ingest_service.forward.ports import Filtered, Unsendable
+from ingest_service.forward.sinks.outline import Outline, malformed, outline, shortened
 from ingest_service.forward.sinks.redaction import Redact
 
 
@@ -23,8 +25,24 @@ class Choice(NamedTuple):
                 return rule
         return None
 
-    def outline(self, record: Record) -> Outline | Filtered:
-        """Read any record the careful way; what cannot be read is never left out."""
+    def entry(
+        self,
+        record: Record,
+        write: Callable[[Record, Outline], bytes],
+        max_bytes: int,
+        too_large: Why,
+    ) -> bytes | Filtered | Unsendable:
+        """Return any record as the sink writes it; a shortened stand-in of what is too large."""
+        whole = self._outline(record)
+        if isinstance(whole, Filtered):
+            return whole
+        text = write(record, whole)
+        if len(text) <= max_bytes:
+            return text
+        return Unsendable(too_large, write(record, shortened(record, whole)))
+
+    def _outline(self, record: Record) -> Outline | Filtered:
+        """Read the record the careful way; what cannot be read is never left out."""
         try:
             value = record.value or b""
             value.decode()

@@ -19,7 +19,6 @@ from ingest_service.forward.sinks.outline import (
     UUID_CLASSES,
     Outline,
     json,
-    shortened,
 )
 
 _MAX_ENTRY_BYTES: Final = 1_000_000
@@ -90,7 +89,10 @@ class Datadog:
         self._place = Memo(_place)
 
     def encode(self, record: Record) -> bytes | Filtered | Unsendable:
-        """Put the attributes beside the event's own bytes."""
+        """Put the attributes beside the event's own bytes.
+
+        Flat on purpose, and only for what is usual: this is called 150,000 times a second.
+        """
         value = record.value
         try:
             if not value:
@@ -133,13 +135,7 @@ class Datadog:
         return b"timestamp" if timely else b"event_timestamp"
 
     def _write_oddly(self, record: Record) -> bytes | Filtered | Unsendable:
-        whole = self._choice.outline(record)
-        if isinstance(whole, Filtered):
-            return whole
-        entry = self._write(record, whole)
-        if len(entry) <= _MAX_ENTRY_BYTES:
-            return entry
-        return Unsendable(_TOO_LARGE, self._write(record, shortened(record, whole)))
+        return self._choice.entry(record, self._write, _MAX_ENTRY_BYTES, _TOO_LARGE)
 
     def _write(self, record: Record, event: Outline) -> bytes:
         milliseconds = round(float(event.seconds) * 1000)

@@ -14,7 +14,7 @@ from ingest_service.forward.sinks import splunk_answers
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.memo import Memo
 from ingest_service.forward.sinks.origin import EventType, Metadata
-from ingest_service.forward.sinks.outline import HEX_CLASSES, UUID_CLASSES, Outline, json, shortened
+from ingest_service.forward.sinks.outline import HEX_CLASSES, UUID_CLASSES, Outline, json
 
 _MAX_ENTRY_BYTES: Final = 5_000_000
 _LIMITS: Final = Limits(max_entries=10_000, max_bytes=1_048_576, max_entry_bytes=_MAX_ENTRY_BYTES)
@@ -85,7 +85,10 @@ class Splunk:
         return SplunkAcks(self) if self._must_ack else None
 
     def encode(self, record: Record) -> bytes | Filtered | Unsendable:
-        """Put the envelope around the event's own bytes; its time keeps its digits."""
+        """Put the envelope around the event's own bytes; its time keeps its digits.
+
+        Flat on purpose, and only for what is usual: this is called 200,000 times a second.
+        """
         value = record.value
         try:
             if not value:
@@ -123,13 +126,7 @@ class Splunk:
         return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
 
     def _write_oddly(self, record: Record) -> bytes | Filtered | Unsendable:
-        whole = self._choice.outline(record)
-        if isinstance(whole, Filtered):
-            return whole
-        entry = self._write(record, whole)
-        if len(entry) <= _MAX_ENTRY_BYTES:
-            return entry
-        return Unsendable(_TOO_LARGE, self._write(record, shortened(record, whole)))
+        return self._choice.entry(record, self._write, _MAX_ENTRY_BYTES, _TOO_LARGE)
 
     def _write(self, record: Record, event: Outline) -> bytes:
         return _ENTRY % (
@@ -182,7 +179,7 @@ def _tail_of(envelope: Envelope) -> Callable[[str | None, str | None, str | None
 
     def tail(event_type: str | None, decision: str | None, instance: str | None) -> bytes:
         fields = {"app": "sark-gateway"}
-        if event_type is not None:
+        if event_type:
             fields["signature"] = event_type
         if decision is not None:
             fields["action"] = _ACTIONS[decision]
