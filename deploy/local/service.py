@@ -14,6 +14,7 @@ from stack.process import Server, spawn
 from stack.state import LOOPBACK
 
 if TYPE_CHECKING:
+    from sinks import Sinks
     from stack.state import State
 
 COMMAND = Path(sys.executable).with_name("ingest-service")
@@ -34,7 +35,9 @@ class Service:
     bootstrap: str
     owner_dsn: str
     writer_dsn: str
+    sinks: Sinks
     http_port: int
+    forward_port: int
 
     @property
     def topic(self) -> str:
@@ -53,6 +56,7 @@ class Service:
             "INGEST_DATABASE__DSN": self.owner_dsn if owner else self.writer_dsn,
             "INGEST_HTTP__HOST": LOOPBACK,
             "INGEST_HTTP__PORT": str(self.http_port),
+            **self.sinks.settings(),
         }
 
     def run(self, *arguments: str, owner: bool = False) -> None:
@@ -74,6 +78,10 @@ class Service:
         command = [str(COMMAND), *arguments]
         process = spawn(self.state, name, command, environment=self.settings(owner=False))
         return Server(name, "", process)
+
+    def forward(self) -> Server:
+        """Start the forwarder for both sinks, with a metrics port of its own."""
+        return replace(self, http_port=self.forward_port).start("forward", "forward")
 
     def publish_samples(self) -> Server:
         """Start a stream of believable events: SAMPLES of them, RATE a second."""

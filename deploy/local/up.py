@@ -1,6 +1,7 @@
 """`make up`: the whole main path on this machine, with sample events, until Ctrl-C.
 
-servers → topics → schema → a persister as least-privileged role → sample events → a live table
+servers → topics → schema → a persister as least-privileged role, a forwarder to stand-ins for
+Splunk and Datadog → sample events → a live table
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from database import prepare_database, prepare_writer
 from service import Service, StepFailedError
+from sinks import Sinks, forget_real_sinks
 from stack.choose import NoServerError
 from stack.process import StartFailedError, last_words, reusable, write_pid_file
 from stack.servers import open_servers
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from stack.servers import Servers
 
 NAME = "up"
-HTTP_PORT = 9464
+HTTP_PORT, FORWARD_PORT = 9464, 9465
 
 NEXT = """
 What to try next, in another terminal, in this folder:
   make sql Q="select decision, count(*) from gateway_audit_events group by 1"
-  curl http://{metrics}/metrics   (and /health/detailed)
+  curl http://{metrics}/metrics   (and /health/detailed; the forwarder: http://{forward}/metrics)
+  a browser on {splunk}/ and {datadog}/   (what has reached the two stand-ins)
+  curl -d '[{{"status": 503, "times": 0}}]' {splunk}/_faults   (Splunk goes down: Kafka keeps its
+    events, Datadog goes on; `curl -X DELETE` of the same mends it)
   . {environment}   (settings for the commands below)
   .venv/bin/ingest-service publish --sample 1000
   .venv/bin/ingest-service verify
@@ -67,26 +72,42 @@ def main() -> int:
 def _run(state: State, stops: ExitStack) -> int:
     servers = stops.enter_context(open_servers(state, say))
     service = _prepare(state, servers)
-    say("Starting the persister and a stream of sample events")
-    persister = service.start("persist", "persist")
-    stops.callback(persister.stop)
-    publisher = service.publish_samples()
-    stops.callback(publisher.stop)
-    environment = _from_here(service.write_environment())
-    metrics = f"{LOOPBACK}:{service.http_port}"
-    say(
-        NEXT.format(metrics=metrics, environment=environment, logs=_from_here(state.folder("logs")))
+    say("Starting stand-ins for Splunk and Datadog")
+    stops.callback(service.sinks.start(state).stop)
+    say("Starting the persister, the forwarder and a stream of sample events")
+    workers = [service.start("persist", "persist"), service.forward()]
+    for server in (*workers, service.publish_samples()):
+        stops.callback(server.stop)
+    say(_next(service))
+    return _ended(state, asyncio.run(watch(service, workers)).name)
+
+
+def _next(service: Service) -> str:
+    return NEXT.format(
+        metrics=f"{LOOPBACK}:{service.http_port}",
+        forward=f"{LOOPBACK}:{service.forward_port}",
+        splunk=service.sinks.splunk_url,
+        datadog=service.sinks.datadog_url,
+        environment=_from_here(service.write_environment()),
+        logs=_from_here(service.state.folder("logs")),
     )
-    asyncio.run(watch(service, persister))
-    return _ended(state, "persist")
 
 
 def _prepare(state: State, servers: Servers) -> Service:
-    """Make the topic, the schema and the persister's own login role."""
+    """Make the topics, the schema and the persister's own login role."""
     dsn = asyncio.run(prepare_database(servers)) if servers.database_is_ours else servers.dsn
     state.keep("dsn", dsn)
-    port = state.port("http", wish=HTTP_PORT)
-    service = Service(state, servers.bootstrap, owner_dsn=dsn, writer_dsn=dsn, http_port=port)
+    if forget_real_sinks():
+        say("The sinks that the environment names are left out: samples go to the stand-ins alone")
+    service = Service(
+        state,
+        servers.bootstrap,
+        owner_dsn=dsn,
+        writer_dsn=dsn,
+        sinks=Sinks.of(state),
+        http_port=state.port("http", wish=HTTP_PORT),
+        forward_port=state.port("forward", wish=FORWARD_PORT),
+    )
     say("Creating the topics")
     service.run("topics", "create")
     say("Migrating the database")

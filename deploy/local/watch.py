@@ -16,9 +16,10 @@ from rich.live import Live
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from service import Service
+    from sinks import Sinks
     from stack.process import Server
 
 ON_A_TERMINAL_SECONDS = 1.0
@@ -41,13 +42,15 @@ select s.partition,
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """How far everything has come at one moment."""
+    """How far everything has come at one moment; a sink that does not answer is None."""
 
     seconds: float
     published: int
     rows: int
     quarantined: int
     lag: int
+    splunk: int | None = None
+    datadog: int | None = None
 
 
 def rows_a_second(before: Flow | None, now: Flow) -> float:
@@ -61,23 +64,35 @@ def line(now: Flow, speed: float) -> str:
     """Say where everything stands in one plain line."""
     return (
         f"published {now.published:,} · rows {now.rows:,} · quarantined {now.quarantined:,} · "
-        f"lag {now.lag:,} · {speed:,.0f} rows/s"
+        f"lag {now.lag:,} · {speed:,.0f} rows/s · "
+        f"Splunk {_shown(now.splunk)} · Datadog {_shown(now.datadog)}"
     )
 
 
 def table(now: Flow, speed: float) -> Table:
     """Show where everything stands."""
-    titles = ("published", "rows", "quarantined", "lag", "rows/s")
-    values = (now.published, now.rows, now.quarantined, now.lag, round(speed))
+    columns = {
+        "published": now.published,
+        "rows": now.rows,
+        "quarantined": now.quarantined,
+        "lag": now.lag,
+        "rows/s": round(speed),
+        "Splunk": now.splunk,
+        "Datadog": now.datadog,
+    }
     view = Table(title="gateway audit events", title_style="bold")
-    for title in titles:
-        view.add_column(title, justify="right", min_width=11)
-    view.add_row(*(f"{value:,}" for value in values))
+    for title in columns:
+        view.add_column(title, justify="right", min_width=9)
+    view.add_row(*map(_shown, columns.values()))
     return view
 
 
-async def watch(service: Service, persister: Server) -> None:
-    """Show what flows until Ctrl-C (raises KeyboardInterrupt) or until the persister ends."""
+def _shown(count: int | None) -> str:
+    return "no answer" if count is None else f"{count:,}"
+
+
+async def watch(service: Service, workers: Sequence[Server]) -> Server:
+    """Show what flows until Ctrl-C (raises KeyboardInterrupt); return a worker that has ended."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -86,7 +101,7 @@ async def watch(service: Service, persister: Server) -> None:
     before: Flow | None = None
     async with _gauges(service) as gauges:
         with Live(console=console, auto_refresh=False) as live:
-            while persister.is_alive():
+            while all(worker.is_alive() for worker in workers):
                 now = await gauges.read()
                 speed = rows_a_second(before, now)
                 if console.is_terminal:
@@ -96,21 +111,24 @@ async def watch(service: Service, persister: Server) -> None:
                 before = now
                 if await _is_set(stop, pause):
                     raise KeyboardInterrupt
+    return next(worker for worker in workers if not worker.is_alive())
 
 
 @dataclass(frozen=True, slots=True)
 class _Gauges:
-    """The broker's end offsets beside the ledger's heads."""
+    """The broker's end offsets beside the ledger's heads and what the sinks have."""
 
     partitions: list[TopicPartition]
     consumer: AIOKafkaConsumer
     connection: asyncpg.Connection
+    sinks: Sinks
 
     async def read(self) -> Flow:
         """Return how far everything has come now."""
         ends = await self.consumer.end_offsets(self.partitions)
         topic = self.partitions[0].topic
         streams = await self.connection.fetch(LEDGER, topic)
+        splunk, datadog = await self.sinks.arrived()
         durable = {row["partition"]: row["next_offset"] or 0 for row in streams}
         return Flow(
             seconds=asyncio.get_running_loop().time(),
@@ -118,6 +136,8 @@ class _Gauges:
             rows=sum(row["rows"] for row in streams),
             quarantined=sum(row["quarantined"] for row in streams),
             lag=sum(end - durable.get(place.partition, 0) for place, end in ends.items()),
+            splunk=splunk,
+            datadog=datadog,
         )
 
 
@@ -127,7 +147,7 @@ async def _gauges(service: Service) -> AsyncIterator[_Gauges]:
     connection = await asyncpg.connect(service.owner_dsn)
     try:
         async with AIOKafkaConsumer(bootstrap_servers=service.bootstrap) as consumer:
-            yield _Gauges(partitions, consumer, connection)
+            yield _Gauges(partitions, consumer, connection, service.sinks)
     finally:
         await connection.close(timeout=5)
 

@@ -22,7 +22,10 @@ from stack.state import REPOSITORY, State
 
 LOCAL = REPOSITORY / "deploy" / "local"
 FLOW = re.compile(r"published ([\d,]+) · rows ([\d,]+) · quarantined ([\d,]+) · lag ([\d,]+)")
-PRODUCT_NAMES = ("up", "publish", "persist", "kafka", "postgres")
+SINKS = re.compile(r"Splunk ([\d,]+) · Datadog ([\d,]+)")
+SAMPLES = 3000
+PASSWORDS = ("superuser", "ingest_writer", "splunk_token", "datadog_key")
+PRODUCT_NAMES = ("up", "publish", "persist", "forward", "siem", "kafka", "postgres")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.database]
 
@@ -52,6 +55,17 @@ class Up:
             self.said.append(line)
             if (flow := FLOW.search(line)) and number(flow[2]) > more_than:
                 return number(flow[2])
+        raise AssertionError("".join(self.said))
+
+    def wait_until_all_have(self, at_least: int) -> None:
+        """Read on until the table and both sinks have all that was published, and so many."""
+        for line in self.process.stdout:
+            self.said.append(line)
+            if flow := FLOW.search(line):
+                published, rows, quarantined, _ = (number(n) for n in flow.groups())
+                sinks = {number(n) for n in SINKS.search(line).groups()}
+                if sinks == {published} == {rows + quarantined} and published >= at_least:
+                    return
         raise AssertionError("".join(self.said))
 
     def ctrl_c(self) -> int:
@@ -86,6 +100,16 @@ def test_events_become_rows_and_ctrl_c_leaves_nothing(state: Path):
     assert names == set(PRODUCT_NAMES)
     assert code == 0, "".join(up.said)
     assert [process for process in family if lives(process)] == []
+
+
+def test_the_table_and_both_sinks_get_every_event(state: Path):
+    """All that was published in this folder's life is shown as rows, at Splunk, at Datadog."""
+    up = Up(state)
+    try:
+        up.wait_until_all_have(at_least=SAMPLES)
+    finally:
+        code = up.ctrl_c()
+    assert code == 0, "".join(up.said)
 
 
 async def test_a_second_start_is_quick_and_goes_on_where_the_first_ended(state: Path):
@@ -163,7 +187,7 @@ def test_no_password_is_shown(state: Path):
     """Neither the terminal nor a log holds a password of the local servers."""
     up = Up(state)
     up.wait_for_rows()
-    passwords = [up.state.password(name) for name in ("superuser", "ingest_writer")]
+    passwords = [up.state.password(name) for name in PASSWORDS]
     assert up.ctrl_c() == 0
     told = "".join(up.said) + "".join(log.read_text() for log in (state / "logs").glob("*.log"))
     assert [password for password in passwords if password in told] == []
@@ -171,7 +195,12 @@ def test_no_password_is_shown(state: Path):
 
 def environment(state: Path, stack: str = "embedded") -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "KAFKA_"))}
-    chosen = {"STACK": stack, "INGEST_STATE_DIR": str(state), "SAMPLES": "3000", "RATE": "300"}
+    chosen = {
+        "STACK": stack,
+        "INGEST_STATE_DIR": str(state),
+        "SAMPLES": str(SAMPLES),
+        "RATE": "300",
+    }
     return {**kept, **chosen}
 
 
