@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from socket import gaierror
 from typing import NamedTuple, Self
@@ -120,8 +121,9 @@ class HttpSender:
     async def _look_at_certificates_again(self, client: httpx.AsyncClient, exc: Exception) -> None:
         """After a failure of TLS, read the authorities anew: they may have been rotated."""
         if client is self._client and any(isinstance(each, ssl.SSLError) for each in _causes(exc)):
-            self._client = self._new_client()
-            await client.aclose()
+            with suppress(SetupError):  # in the middle of being replaced: next time
+                self._client = self._new_client()
+                await client.aclose()
 
     def _new_client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
