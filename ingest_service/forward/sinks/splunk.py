@@ -23,6 +23,7 @@ _TOO_LARGE: Final = Why("entry_too_large", "the event is larger than Splunk's ma
 # The words of CIM's Authentication model: other words are in none of its reports.
 _ACTIONS: Final = {"allow": "success", "deny": "failure"}
 _DIGITS: Final = b"0123456789"
+_SECONDS_DIGITS: Final = 10
 
 # Constants in a row, and what varies little beside them: each place where they are broken costs
 # five bytes of gzip an event, and an index of `user` or `dest` would cost ten per cent of the wire.
@@ -102,12 +103,11 @@ class Splunk:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._write_oddly(record)
         audit_id = (event.id or derive_id(record)).encode()
-        # Ten digits, a point, more digits: a time from 2001 to 2286 without an exponent.
+        # Ten digits, perhaps a point and more digits: a time from 2001 to 2286, no exponent.
         if (
-            seconds[10:11] != b"."
-            or seconds.translate(None, _DIGITS) != b"."
-            or audit_id.translate(HEX_CLASSES) != UUID_CLASSES
-        ):
+            (seconds[10:11] != b"." or seconds.translate(None, _DIGITS) != b".")
+            and not (len(seconds) == _SECONDS_DIGITS and seconds.isdigit())
+        ) or audit_id.translate(HEX_CLASSES) != UUID_CLASSES:
             return self._write_oddly(record)
         if self._left_out and (rule := self._choice.rule(event.event_type, event.decision)):
             return Filtered(rule)
