@@ -147,6 +147,7 @@ def _member(options: Mapping[str, Any], group: str) -> AIOKafkaConsumer:
         request_timeout_ms=40_000,
         # A busy partition waits beside an idle one for this long.
         fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=2 * 1024 * 1024,
+        # Bounds memory with many partitions; a larger batch comes all the same, alone.
+        max_partition_fetch_bytes=512 * 1024,
         metadata_max_age_ms=5_000,
     )

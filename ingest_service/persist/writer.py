@@ -20,6 +20,7 @@ from ingest_service.persist.segment import Segment
 
 _POLL_SECONDS = 0.2
 _BUSY_SECONDS = 1.0
+_PATIENCE = 5  # times that; a member may be silent for minutes
 
 _log = structlog.get_logger(__name__)
 
@@ -172,10 +173,15 @@ class Writer:
             self._own.reopen(segment.stream.partition)
 
     async def _wait_for(self, writing: asyncio.Task[Delivery]) -> None:
-        """Wait until it is done; when that takes long, go on polling with nothing coming."""
-        await asyncio.wait({writing}, timeout=_BUSY_SECONDS)
-        if writing.done():
-            return
+        """Wait until it is done; when that takes long, go on polling with nothing coming.
+
+        Not at once: a pause drops what was fetched already, and all of it is fetched again.
+        """
+        for _ in range(_PATIENCE):
+            await asyncio.wait({writing}, timeout=_BUSY_SECONDS)
+            if writing.done():
+                return
+            self._duty.observer.beat(self.name)
         self._own.pause()
         while not writing.done():
             await self._poll()
