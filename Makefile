@@ -6,7 +6,7 @@ SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Where Python is told to keep no bytecode, as in many images, every start compiles everything anew:
-# 1.8 s in place of 0.6, some thousand times in the tests.
+# 1.8 s in place of 0.6, many hundred times in the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
@@ -38,7 +38,7 @@ check: $(INSTALLED) ## lint, formatting, types, import layers, shell and YAML
 	@git ls-files -co --exclude-standard '*.yaml' '*.yml' | xargs $(BIN)/yamllint --strict
 	@if [ -f Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
 
-bench: $(INSTALLED) ## measure speed beside PostgreSQL's own (B='--help', PROFILE=1 for a flame graph)
+bench: $(INSTALLED) ## measure speed beside PostgreSQL's own (B=--forward: the sinks; B=--help; PROFILE=1)
 	@$(BIN)/python tests/bench/bench.py $(if $(PROFILE),--profile persist-flame.svg) $(B)
 
 soak: $(INSTALLED) ## random faults for MINUTES (20), several workers, then the invariants (SEED=N repeats)
