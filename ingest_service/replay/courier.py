@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from random import Random
 from typing import NamedTuple
 
@@ -78,12 +79,14 @@ class Courier:
             async with slots:
                 return await self._delivery.deliver(batch)
 
+        # No TaskGroup: in Python 3.11 one that fails while it is left stays marked as cancelled,
+        # and the command would take the failure for Ctrl-C.
+        flights = [asyncio.create_task(fly(batch)) for batch in batches]
         try:
-            async with asyncio.TaskGroup() as group:
-                flights = [group.create_task(fly(batch)) for batch in batches]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        ack_ids = {each for flight in flights for each in flight.result()}
+            ack_ids = set(chain.from_iterable(await asyncio.gather(*flights)))
+        finally:
+            for flight in flights:
+                flight.cancel()
         if ack_ids and self.sink.acks is not None:
             await self._acknowledged(self.sink.acks, ack_ids)
         left_out = sum(batch.filtered.total() for batch in batches)

@@ -48,6 +48,8 @@ async def resume_behind(kafka: KafkaSettings, sink: str, wanted: Wanted) -> Resu
     group = kafka.forwarder_group(sink)
     place = wanted.topic, wanted.partition
     async with KafkaAdmin(kafka) as admin:
+        if wanted.topic not in await admin.describe([wanted.topic]):
+            return Resumption(Step.LEAVE, None)  # its offsets would be waited for in vain
         _, members = await admin.group(group)
     committed = await group_offset(kafka, group, *place)
     step = judge(committed, wanted, members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from schema import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from asyncpg.transaction import Transaction
 
 pytestmark = pytest.mark.database
 
@@ -100,19 +103,27 @@ async def test_empty_stream_has_no_head_to_continue(ledger: tuple[str, int]):
             await append(writer, records_entry(other, 3))
 
 
-async def test_of_two_writers_one_commits(ledger: tuple[str, int]):
-    """Two workers that continue the same head at once: the second waits, then is refused."""
-    dsn, stream = ledger
+@asynccontextmanager
+async def _two_at_once(
+    dsn: str, stream: int
+) -> AsyncIterator[tuple[Transaction, asyncio.Task[None], asyncpg.Connection]]:
+    """Yield a writer's open transaction, another's append that waits for it, and an observer."""
     async with (
         connected(dsn, WRITER) as first,
         connected(dsn, WRITER) as second,
         connected(dsn) as observer,
     ):
-        winning = first.transaction()
-        await winning.start()
+        opened = first.transaction()
+        await opened.start()
         await append(first, records_entry(stream, 3))
-        losing = asyncio.create_task(append(second, records_entry(stream, 3, hash=b"y" * 32)))
+        waiting = asyncio.create_task(append(second, records_entry(stream, 3, hash=b"y" * 32)))
         await blocked_by(observer, first.get_server_pid())
+        yield opened, waiting, observer
+
+
+async def test_of_two_writers_one_commits(ledger: tuple[str, int]):
+    """Two workers that continue the same head at once: the second waits, then is refused."""
+    async with _two_at_once(*ledger) as (winning, losing, _):
         await winning.commit()
         with pytest.raises(asyncpg.UniqueViolationError) as refusal:
             await losing
@@ -121,17 +132,8 @@ async def test_of_two_writers_one_commits(ledger: tuple[str, int]):
 
 async def test_writer_that_rolls_back_leaves_the_head_free(ledger: tuple[str, int]):
     """When the first of two workers fails, the second's entry is taken."""
-    dsn, stream = ledger
-    async with (
-        connected(dsn, WRITER) as first,
-        connected(dsn, WRITER) as second,
-        connected(dsn) as observer,
-    ):
-        failing = first.transaction()
-        await failing.start()
-        await append(first, records_entry(stream, 3))
-        waiting = asyncio.create_task(append(second, records_entry(stream, 3, hash=b"y" * 32)))
-        await blocked_by(observer, first.get_server_pid())
+    _, stream = ledger
+    async with _two_at_once(*ledger) as (failing, waiting, observer):
         await failing.rollback()
         await waiting
         assert await _hash_at(observer, stream, 3) == b"y" * 32
