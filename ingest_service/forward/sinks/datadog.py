@@ -172,11 +172,11 @@ def _constants_of(origin: Origin) -> Callable[[str | None, str | None, str | Non
         attributes = {
             "evt": evt,
             "status": _STATUSES.get(decision or "", lost),
-            "message": " ".join(filter(None, (event_type or MALFORMED, decision))),
             "ddsource": origin.source,
             "service": origin.service,
             "ddtags": origin.tags,
             "hostname": instance or origin.hostname,
+            "message": " ".join(filter(None, (event_type or MALFORMED, decision))),
         }
         return json(attributes)[1:-1]
 
