@@ -25,6 +25,7 @@ class SinkObserver:
         self._labels = (sink,)
         self._metrics = metrics
         self._held: dict[str, str] = {}
+        self._topic = ""
         metrics.events.add(
             {(sink, status): 0 for status in ("forwarded", "filtered", "dead_lettered")}
         )
@@ -108,9 +109,11 @@ class SinkObserver:
         self.done[partition] = offset
         self._show_backlog()
 
-    def end_offset(self, partition: int, offset: int) -> None:
-        """Show where a partition's log ends."""
+    def end_offset(self, topic: str, partition: int, offset: int) -> None:
+        """Show where a partition's log ends; the same for every sink."""
         self.ends[partition] = offset
+        self._topic = topic
+        self._metrics.end.set((topic, str(partition)), offset)
         self._show_backlog()
 
     def _show_backlog(self) -> None:
@@ -136,6 +139,7 @@ class SinkObserver:
         """Say no more about a partition that another worker has now."""
         self.done.pop(partition, None)
         self.ends.pop(partition, None)
+        self._metrics.end.forget((self._topic, str(partition)))
         self.partition_goes_on(partition)
         self.health.liveness.forget(self.place(partition))
 

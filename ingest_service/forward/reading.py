@@ -124,6 +124,7 @@ class Reader:
         if stood != beginning or number not in self.windows:
             self.windows[number] = Window(beginning)
             self.told[number] = stood
+            self._observer.committed(number, beginning)
             if stood != beginning:
                 _log.info(
                     "partition begins where it was told to",

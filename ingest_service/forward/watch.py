@@ -38,7 +38,7 @@ async def _ask_for_ends(source: Source, observer: SinkObserver) -> None:
     now = time.monotonic()
     observer.health.report("kafka", Status.HEALTHY, now, latency_seconds=now - began)
     for partition in set(source.assigned) & bounds.keys():
-        observer.end_offset(partition, bounds[partition].end)
+        observer.end_offset(source.topic, partition, bounds[partition].end)
 
 
 def _feed_watchdog(observer: SinkObserver, now: float) -> None:

@@ -27,6 +27,7 @@ class SinkMetrics:
         self.dead_letters = Counter(metrics.SINK_DEAD_LETTERS, registry)
         self.ack_pending = Gauge(metrics.SINK_ACK_PENDING, registry)
         self.ack_expired = Counter(metrics.SINK_ACK_EXPIRED, registry)
+        self.end = Gauge(metrics.END_OFFSET, registry)
         self._delay = Histogram(metrics.END_TO_END_DELAY, registry)
 
     def delays(self, seconds: Mapping[float, int]) -> None:

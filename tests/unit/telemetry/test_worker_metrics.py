@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.rejection import Reason
 from ingest_service.telemetry.metrics import CATALOGUE
+from ingest_service.telemetry.sink_metrics import SinkMetrics
 from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
 
 from .test_projection import row
@@ -95,8 +96,9 @@ def test_delay_of_a_clock_ahead_is_zero(
 
 def test_every_declared_metric_is_registered() -> None:
     """Nothing is declared that no worker shows; the process's own metrics are there too."""
-    registry = new_registry()
-    WorkerMetrics(registry)
-    shown = {family.name for family in registry.collect()}
+    persister, forwarder = new_registry(), new_registry()
+    WorkerMetrics(persister)
+    SinkMetrics(forwarder)
+    shown = {family.name for one in (persister, forwarder) for family in one.collect()}
     assert {declaration.name.removesuffix("_total") for declaration in CATALOGUE} <= shown
     assert {"process_resident_memory_bytes", "python_info"} <= shown
