@@ -78,11 +78,12 @@ async def open_letters(kafka: KafkaSettings, group: str) -> AsyncIterator[DeadLe
             "another replay of dead letters runs, or was killed less than 10 s ago: try again"
         )
     async with ForwardConsumer(kafka.model_copy(update={"topic": topic}), group) as source:
-        await _joined(source, state.partitions)
+        await wait_for_all(source, state.partitions)
         yield DeadLetterReader(source, await source.bounds(range(state.partitions)))
 
 
-async def _joined(source: ForwardConsumer, partitions: int) -> None:
+async def wait_for_all(source: ForwardConsumer, partitions: int) -> None:
+    """Return once the group has answered; raise `BrokerUnavailableError` if another has a share."""
     try:
         async with asyncio.timeout(_JOIN_SECONDS):
             while not source.joined:  # noqa: ASYNC110 - the listener only counts
