@@ -49,6 +49,8 @@ class DeadLetterProducer:
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 partition = producer.partitions[source_partition % len(producer.partitions)]
+                if key is None and value is None:
+                    value = b""  # aiokafka sends no record without either
                 await producer.send(partition, key, value, _settling(acknowledged), headers)
                 await acknowledged
         except TimeoutError as exc:
