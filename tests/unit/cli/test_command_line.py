@@ -22,7 +22,11 @@ from ingest_service.cli import COMMANDS, assembled
 
 COMMAND = Path(sys.executable).with_name("ingest-service")
 CANARY = "canary-of-a-secret"
-SUBCOMMANDS = [[name] for name in COMMANDS] + [["topics", "create"]]
+SUBCOMMANDS = [[name] for name in COMMANDS] + [
+    ["topics", "create"],
+    ["replay", "dead-letters"],
+    ["replay", "sink"],
+]
 
 
 def environment(**settings: str) -> dict[str, str]:
