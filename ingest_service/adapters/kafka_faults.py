@@ -34,14 +34,23 @@ def clock_fault(position: TopicPartition, records: Sequence[Any]) -> PartitionFa
 
 
 def batch_fault(
-    position: TopicPartition, offset: int, end: int | None, *, too_large: bool
+    position: TopicPartition,
+    offset: int,
+    end: int | None,
+    *,
+    too_large: bool,
+    way_past: str | None = None,
 ) -> PartitionFault:
-    """Say that the batch at `offset`, which ends before `end`, cannot be read."""
+    """Say that the batch at `offset`, which ends before `end`, cannot be read.
+
+    `way_past` is the command that goes on past it; without one, the ledger's.
+    """
     what = _TOO_LARGE if too_large else _COMES_DAMAGED
+    way_past = way_past or _accept_gap(position.partition, end or "N")
     return PartitionFault(
         position.topic,
         position.partition,
-        f"the batch at offset {offset} {what}: {_accept_gap(position.partition, end or 'N')}",
+        f"the batch at offset {offset} {what}: {way_past}",
     )
 
 

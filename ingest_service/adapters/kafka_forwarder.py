@@ -50,3 +50,11 @@ class ForwardConsumer(AuditConsumer):
     def _of_the_brokers_clock(self, _: TopicPartition, records: Sequence[Any]) -> Sequence[Any]:
         """Take records on any clock: what a sink is sent is the event, whatever its row may be."""
         return records
+
+    def _way_past(self, partition: int, end: int | None) -> str:
+        """Name the command that moves a sink: the ledger's gap is the persister's alone."""
+        return (
+            "stop this forwarder, then `ingest-service replay sink NAME --partition "
+            f"{partition} --from {self._next[partition]} --to {end or 'N'}` sends what the "
+            "originals have of it and moves the sink"
+        )

@@ -170,7 +170,13 @@ class RecordReader:
             async with asyncio.timeout(_ASK_SECONDS):
                 end = await end_of_batch(self._client, position, self._next[partition])
         too_large = partition in self._too_large
-        return batch_fault(position, self._next[partition], end, too_large=too_large)
+        offset, way_past = self._next[partition], self._way_past(partition, end)
+        return batch_fault(position, offset, end, too_large=too_large, way_past=way_past)
+
+    def _way_past(self, partition: int, end: int | None) -> str | None:
+        """Return the command that goes on past a batch that cannot be read; None: the ledger's."""
+        del partition, end
+        return None
 
     async def _fetch_tolerantly(self, position: TopicPartition) -> list[Any]:
         offset = self._next[position.partition]

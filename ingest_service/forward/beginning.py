@@ -37,8 +37,8 @@ def where_to_begin(
     if committed < bounds.start:
         return (
             f"records {committed} to {bounds.start - 1} have left Kafka before this sink had them: "
-            "`ingest-service replay sink` refills it from the originals; then start `forward` "
-            "with --accept-gap, which goes on at the oldest record that is left"
+            "`ingest-service replay sink` refills it from the originals and says how to go on; "
+            "`forward --accept-gap` goes on without them, at the oldest record that is left"
         )
     return (
         f"the log ends at offset {bounds.end}, before {committed} where this sink goes on: the "
