@@ -8,8 +8,10 @@ it is unpacked up to the bound). Batches of events stay far below: `BATCH_BYTES`
 import gzip
 import io
 import struct
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
 
 import cramjam
 from aiokafka.record import default_records as python_records
@@ -17,6 +19,10 @@ from aiokafka.record._crecords import default_records as compiled_records
 
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """What a batch may unpack to: 30 events of the largest size that is allowed."""
+FETCH_BYTES: Final = BATCH_BYTES
+"""Where a fetch takes no further batch: many large ones are as bad as a huge one."""
+
+T = TypeVar("T", bound=Sized)
 
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 _LZ4_MOST_RATIO = 255
@@ -28,6 +34,42 @@ _XERIAL_HEADER = 16
 
 class BatchTooLargeError(Exception):
     """A batch unpacks to more than a worker takes."""
+
+
+class FetchFullError(BatchTooLargeError):
+    """This batch is for the next fetch: what this one has unpacked is enough."""
+
+
+class Unpacked:
+    """How much one fetch has unpacked; its first batch always fits."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """Count a batch, or raise `FetchFullError`."""
+        if self._bytes and self._bytes + size > FETCH_BYTES:
+            raise FetchFullError
+        self._bytes += size
+
+
+_unpacked: ContextVar[Unpacked | None] = ContextVar("unpacked", default=None)
+
+
+@contextmanager
+def one_fetch() -> Iterator[None]:
+    """Hold all that this task unpacks inside the block to `FETCH_BYTES`."""
+    token = _unpacked.set(Unpacked())
+    try:
+        yield
+    finally:
+        _unpacked.reset(token)
+
+
+def _counted(unpacked: T) -> T:
+    if (fetch := _unpacked.get()) is not None:
+        fetch.add(len(unpacked))
+    return unpacked
 
 
 def install() -> None:
@@ -50,7 +92,7 @@ def _bounded(decode: Any, size: Callable[[bytes], int]) -> Any:
             unpacked = 0  # damaged: the decoder says so itself
         if unpacked > BATCH_BYTES:
             raise BatchTooLargeError
-        return decode(payload)
+        return _counted(decode(payload))
 
     decode_bounded.bounded = True  # type: ignore[attr-defined]  # a mark for `install` to see
     return decode_bounded
@@ -61,7 +103,7 @@ def _gunzip(payload: Any) -> bytes:
         unpacked = packed.read(BATCH_BYTES + 1)
     if len(unpacked) > BATCH_BYTES:
         raise BatchTooLargeError
-    return unpacked
+    return _counted(unpacked)
 
 
 def lz4_size(payload: bytes) -> int:

@@ -17,7 +17,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import TopicPartition
 
 from ingest_service.adapters import kafka_codecs
-from ingest_service.adapters.kafka_codecs import BatchTooLargeError
+from ingest_service.adapters.kafka_codecs import FETCH_BYTES, BatchTooLargeError, one_fetch
 from ingest_service.adapters.kafka_faults import LOG_APPEND_TIME, batch_fault, clock_fault
 from ingest_service.adapters.kafka_tolerant import end_of_batch, fetch_tolerantly
 from ingest_service.errors import BrokerUnavailableError, PartitionFault, PositionLostError
@@ -50,6 +50,7 @@ class RecordReader:
         self._next: dict[int, int] = {}
         self._damaged: Counter[int] = Counter()
         self._too_large: set[int] = set()
+        self._turn = 0
         kafka_codecs.install()
 
     def seek(self, partition: int, offset: int) -> None:
@@ -80,7 +81,8 @@ class RecordReader:
         await self._refuse_damaged(partitions)
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
         try:
-            fetched = await self._getmany(wanted, max_records, seconds)
+            with one_fetch():
+                fetched = await self._getmany(wanted, max_records, seconds)
         except (UnicodeDecodeError, *_DAMAGED):
             # What was drained of the others before is lost to us: each is read again, alone.
             fetched = await self._fetch_apart(wanted, max_records)
@@ -118,12 +120,19 @@ class RecordReader:
     ) -> dict[TopicPartition, Any]:
         """Find the partition that cannot be read, and read it tolerantly; the others go on."""
         fetched: dict[TopicPartition, Any] = {}
-        for position in wanted:
-            if position.partition not in self._next or position in self._consumer.paused():
-                continue
+        paused = self._consumer.paused()
+        own = [each for each in wanted if each.partition in self._next and each not in paused]
+        for position in own:
             self.seek(position.partition, self._next[position.partition])
+        self._turn += 1
+        first = self._turn % max(len(own), 1)
+        for position in own[first:] + own[:first]:
+            # Large batches may fill a fetch; who comes later today is the first tomorrow.
+            if sum(map(_size, fetched.values())) > FETCH_BYTES:
+                break
             try:
-                fetched |= await self._getmany([position], max_records, _APART_SECONDS)
+                with one_fetch():
+                    fetched |= await self._getmany([position], max_records, _APART_SECONDS)
             except UnicodeDecodeError:
                 fetched[position] = await self._fetch_tolerantly(position)
             except _DAMAGED as exc:
@@ -138,7 +147,7 @@ class RecordReader:
         """Return the good records before a damaged batch, one by one; none: count the damage."""
         partition, good = position.partition, list[Any]()
         self.seek(partition, self._next[partition])
-        with suppress(UnicodeDecodeError, *_DAMAGED):
+        with suppress(UnicodeDecodeError, *_DAMAGED), one_fetch():
             while len(good) < max_records and (
                 more := await self._getmany([position], 1, _APART_SECONDS)
             ):
@@ -203,3 +212,7 @@ class RecordReader:
     @property
     def _client(self) -> Any:
         return self._consumer._client  # noqa: SLF001 - aiokafka has no public raw fetch
+
+
+def _size(records: Sequence[Any]) -> int:
+    return sum(len(record.value or b"") for record in records)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kafka, pytest.mark.database, pytest.mark.e2e]
 
 BOMB_BYTES = 200_000_000
+LARGE_BYTES = 31_000_000
+"""As much as a batch may be."""
 
 
 async def send_zeros(stage: Stage, codec: str, size: int, partition: int = 0) -> int:
@@ -91,3 +93,16 @@ async def test_topic_that_the_broker_unpacks_takes_no_bomb(
     await set_topic(timescale_stage, compression_type="uncompressed")
     with pytest.raises(MessageSizeTooLargeError):
         await send_zeros(timescale_stage, codec, 20_000_000)
+
+
+async def test_many_large_records_take_bounded_memory(
+    timescale_stage: Stage, seed: random.Random
+) -> None:
+    """What one fetch unpacks is bounded together, not only each batch of it; neighbours go on."""
+    stage = timescale_stage
+    for _ in range(8):
+        await send_zeros(stage, "lz4", LARGE_BYTES)
+    await stage.produce(events(seed, 60))
+    stage.start_worker()
+    await stage.drained(seconds=150)
+    await assert_invariants(stage)
