@@ -19,38 +19,33 @@ if TYPE_CHECKING:
     from stage.databases import OwnServer
 
     FreshDatabase = Callable[[str], AbstractAsyncContextManager[str]]
+    StageOn = Callable[[str], AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def stage_on(kafka_bootstrap: str, topic_name: str, tmp_path: Path) -> StageOn:
+    """Return what makes a stage: three partitions, this database migrated, and no worker yet."""
+    return lambda dsn: on_stage(kafka_bootstrap, topic_name, dsn, tmp_path)
 
 
 @pytest_asyncio.fixture
-async def stage(
-    kafka_bootstrap: str, topic_name: str, database_dsn: str, tmp_path: Path
-) -> AsyncIterator[Stage]:
-    """Yield a topic of three partitions, a migrated database, and no worker yet."""
-    async with on_stage(kafka_bootstrap, topic_name, database_dsn, tmp_path) as stage:
+async def stage(stage_on: StageOn, database_dsn: str) -> AsyncIterator[Stage]:
+    """Yield a stage on each edition in turn."""
+    async with stage_on(database_dsn) as stage:
         yield stage
 
 
 @pytest_asyncio.fixture
-async def timescale_stage(
-    kafka_bootstrap: str, topic_name: str, fresh_database: FreshDatabase, tmp_path: Path
-) -> AsyncIterator[Stage]:
+async def timescale_stage(stage_on: StageOn, fresh_database: FreshDatabase) -> AsyncIterator[Stage]:
     """Yield a stage on TimescaleDB, for faults that are the same on both editions."""
-    async with (
-        fresh_database("timescaledb") as dsn,
-        on_stage(kafka_bootstrap, topic_name, dsn, tmp_path) as stage,
-    ):
+    async with fresh_database("timescaledb") as dsn, stage_on(dsn) as stage:
         yield stage
 
 
 @pytest_asyncio.fixture
-async def plain_stage(
-    kafka_bootstrap: str, topic_name: str, fresh_database: FreshDatabase, tmp_path: Path
-) -> AsyncIterator[Stage]:
+async def plain_stage(stage_on: StageOn, fresh_database: FreshDatabase) -> AsyncIterator[Stage]:
     """Yield a stage on plain PostgreSQL, for what only concerns its partitions."""
-    async with (
-        fresh_database("plain") as dsn,
-        on_stage(kafka_bootstrap, topic_name, dsn, tmp_path) as stage,
-    ):
+    async with fresh_database("plain") as dsn, stage_on(dsn) as stage:
         yield stage
 
 
@@ -62,9 +57,7 @@ def server() -> Iterator[OwnServer]:
 
 
 @pytest_asyncio.fixture
-async def stage_on_own_server(
-    kafka_bootstrap: str, topic_name: str, server: OwnServer, tmp_path: Path
-) -> AsyncIterator[Stage]:
+async def stage_on_own_server(stage_on: StageOn, server: OwnServer) -> AsyncIterator[Stage]:
     """Yield a stage on the server of the test's own."""
-    async with on_stage(kafka_bootstrap, topic_name, server.dsn, tmp_path) as stage:
+    async with stage_on(server.dsn) as stage:
         yield stage

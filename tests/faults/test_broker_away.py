@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,11 @@ from servers.sources import temporary_state
 from stack import kafka
 from stage import assert_invariants, on_stage
 from stage.journal import events
-from stage.proxy import proxy_before
+from stage.proxy import Outage, proxy_before
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -32,6 +33,18 @@ STOP_SECONDS = 30
 def start_behind(stage: Stage, proxy: Proxy) -> Worker:
     """Start a persister that reaches the broker through the proxy alone."""
     return stage.start_worker(INGEST_KAFKA__BOOTSTRAP_SERVERS=proxy.address)
+
+
+@asynccontextmanager
+async def at_work_behind_proxy(
+    stage: Stage, seed: random.Random
+) -> AsyncIterator[tuple[Worker, Proxy]]:
+    """Yield a persister that has written something, and the proxy between it and the broker."""
+    async with proxy_before(stage.bootstrap, advertised=True) as proxy:
+        await stage.produce(events(seed, 100))
+        worker = start_behind(stage, proxy)
+        await stage.drained()
+        yield worker, proxy
 
 
 async def asked_to_stop(worker: Worker) -> None:
@@ -85,48 +98,32 @@ async def test_connections_reset_again_and_again(
     await assert_invariants(stage)
 
 
-@pytest.mark.parametrize("how", ["cut", "freeze", "swallow"])
+@pytest.mark.parametrize("outage", Outage)
 async def test_unreachable_broker_comes_back(
-    timescale_stage: Stage, seed: random.Random, how: str
+    timescale_stage: Stage, seed: random.Random, outage: Outage
 ) -> None:
     """Refused, silent, or half-open: the worker stays alive and gets there within a bound."""
     stage = timescale_stage
-    async with proxy_before(stage.bootstrap, advertised=True) as proxy:
-        await stage.produce(events(seed, 100))
-        worker = start_behind(stage, proxy)
-        await stage.drained()
-        if how == "cut":
-            await proxy.cut()
-        else:
-            {"freeze": proxy.freeze, "swallow": proxy.swallow}[how]()
+    async with at_work_behind_proxy(stage, seed) as (worker, proxy):
+        await proxy.begin(outage)
         await stage.produce(events(seed, 100))
         status, _ = await worker.get("/health")
         assert status == 200
-        if how == "cut":
-            await proxy.listen()
-        else:
-            {"freeze": proxy.thaw, "swallow": proxy.heal}[how]()
+        await proxy.end(outage)
         await stage.drained()
         await asked_to_stop(worker)
     await assert_invariants(stage)
 
 
-@pytest.mark.parametrize("how", ["cut", "freeze", "swallow"])
+@pytest.mark.parametrize("outage", Outage)
 async def test_worker_stops_in_time_without_a_broker(
-    timescale_stage: Stage, seed: random.Random, how: str
+    timescale_stage: Stage, seed: random.Random, outage: Outage
 ) -> None:
     """Neither the commit nor the farewell waits for a broker that will never answer."""
-    stage = timescale_stage
-    async with proxy_before(stage.bootstrap, advertised=True) as proxy:
-        await stage.produce(events(seed, 100))
-        worker = start_behind(stage, proxy)
-        await stage.drained()
-        if how == "cut":
-            await proxy.cut()
-        else:
-            {"freeze": proxy.freeze, "swallow": proxy.swallow}[how]()
+    async with at_work_behind_proxy(timescale_stage, seed) as (worker, proxy):
+        await proxy.begin(outage)
         await asked_to_stop(worker)
-    await assert_invariants(stage)
+    await assert_invariants(timescale_stage)
 
 
 async def test_one_byte_at_a_time(timescale_stage: Stage, seed: random.Random) -> None:

@@ -12,7 +12,7 @@ import pytest
 from stage import assert_invariants, until
 from stage.databases import address_of, rerouted, session
 from stage.journal import events
-from stage.proxy import proxy_before
+from stage.proxy import Outage, proxy_before
 
 if TYPE_CHECKING:
     import random
@@ -44,9 +44,9 @@ def _assignments(worker: Worker) -> int:
     return sum(line.get("event") == "partitions assigned" for line in worker.lines())
 
 
-@pytest.mark.parametrize("how", ["cut", "black hole"])
+@pytest.mark.parametrize("outage", [Outage.REFUSED, Outage.SILENT])
 async def test_outage_longer_than_the_poll_interval_keeps_the_membership(
-    timescale_stage: Stage, seed: random.Random, how: str
+    timescale_stage: Stage, seed: random.Random, outage: Outage
 ) -> None:
     """While the database cannot be reached the member polls on; then it writes what waited."""
     stage = timescale_stage
@@ -58,18 +58,12 @@ async def test_outage_longer_than_the_poll_interval_keeps_the_membership(
         await worker.logged("partitions assigned")
         await stage.produce(events(seed, 100))
         await stage.drained()
-        if how == "cut":
-            await proxy.cut()
-        else:
-            proxy.freeze()
+        await proxy.begin(outage)
         await stage.produce(events(seed, 400))
         await _past_the_poll_interval(worker)
         status, _ = await worker.get("/health")
         _, details = await worker.get("/health/detailed")
-        if how == "cut":
-            await proxy.listen()
-        else:
-            proxy.thaw()
+        await proxy.end(outage)
         await stage.drained()
         assert _assignments(worker) == 1, worker.tail()
         # A restart would not bring the database back: alive, and not well.

@@ -51,6 +51,9 @@ async def test_flood_of_garbage_stops_its_partition_across_crashes(
     again = stage.start_heir(**LIMIT)
     await again.stopped(0)
     assert (await stage.heads())[0] == stopped_at
+    stage.start_heir(INGEST_EVENTS__GARBAGE_LIMIT="0")
+    await stage.drained()
+    await assert_invariants(stage)
 
 
 async def test_command_that_is_named_goes_on_past_the_garbage(

@@ -7,7 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -103,8 +103,10 @@ class OwnServer:
         """Send a signal to the postmaster and every process below it."""
         assert self._server.process is not None
         postmaster = psutil.Process(self._server.process.pid)
-        for process in (postmaster, *postmaster.children(recursive=True)):
-            process.send_signal(number)
+        postmaster.send_signal(number)
+        for process in postmaster.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # a session that has just ended
+                process.send_signal(number)
 
     def is_alive(self) -> bool:
         """Tell whether the postmaster runs: with a full disk it may have given up."""

@@ -6,12 +6,21 @@ import asyncio
 import socket
 import struct
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Outage(Enum):
+    """How a server is away; see the methods of `Proxy` that begin and end it."""
+
+    REFUSED = "cut"
+    SILENT = "freeze"
+    HALF_OPEN = "swallow"
 
 
 class Proxy:
@@ -66,6 +75,26 @@ class Proxy:
     def heal(self) -> None:
         """Serve new connections; those that lost bytes stay dead."""
         self._swallowing = False
+
+    async def begin(self, outage: Outage) -> None:
+        """Let the server be away."""
+        match outage:
+            case Outage.REFUSED:
+                await self.cut()
+            case Outage.SILENT:
+                self.freeze()
+            case Outage.HALF_OPEN:
+                self.swallow()
+
+    async def end(self, outage: Outage) -> None:
+        """Let it be back."""
+        match outage:
+            case Outage.REFUSED:
+                await self.listen()
+            case Outage.SILENT:
+                self.thaw()
+            case Outage.HALF_OPEN:
+                self.heal()
 
     def reset(self) -> None:
         """End every connection with RST."""

@@ -66,6 +66,12 @@ async def connect(outbox: Outbox) -> None:
         await outbox.connected.wait()
 
 
+def put(outbox: Outbox, ending: Ending, audit_ids: str) -> None:
+    """Put one entry for each letter."""
+    for audit_id in audit_ids:
+        outbox.put(ending.entry(audit_id))
+
+
 async def turns(number: int = 20) -> None:
     """Let every task that can run come to its next wait."""
     for _ in range(number):
@@ -77,8 +83,7 @@ async def test_what_was_put_before_the_connection_is_sent(
 ) -> None:
     """Entries need no connection to be taken; they leave in their order when there is one."""
     outbox.start()
-    for audit_id in "abc":
-        outbox.put(ending.entry(audit_id))
+    put(outbox, ending, "abc")
     assert await ending.of("a", "b", "c") == [None, None, None]
     assert broker.values == [b"a", b"b", b"c"]
 
@@ -101,8 +106,7 @@ async def test_a_full_buffer_refuses_and_drops_nothing(
     """The fifth of four is refused at once; the four that were taken are recorded."""
     broker.holds = True
     outbox.start()
-    for audit_id in "abcd":
-        outbox.put(ending.entry(audit_id))
+    put(outbox, ending, "abcd")
     with pytest.raises(BufferFull) as refusal:
         outbox.put(ending.entry("e"))
     assert refusal.value.maybe_recorded is False
@@ -154,8 +158,7 @@ async def test_a_spent_producer_is_replaced_and_its_rest_sent_again(
     """What a broken producer had not acknowledged goes out again with the next, unchanged."""
     broker.holds = True
     await connect(outbox)
-    for audit_id in "abc":
-        outbox.put(ending.entry(audit_id))
+    put(outbox, ending, "abc")
     await turns()
     broker.holds = False
     broker.producers[0].break_down()
@@ -270,8 +273,7 @@ async def test_what_was_given_up_is_not_tried_again(
 async def test_finishing_flushes(outbox: Outbox, broker: FakeBroker, ending: Ending) -> None:
     """A close that has time loses nothing."""
     outbox.start()
-    for audit_id in "abc":
-        outbox.put(ending.entry(audit_id))
+    put(outbox, ending, "abc")
     assert await outbox.finish(10) == 0
     assert broker.values == [b"a", b"b", b"c"]
 
