@@ -1,7 +1,6 @@
 """The forwarder's composition root: one pipeline a sink, and nothing that they share but Kafka."""
 
 import asyncio
-import gc
 import signal
 import socket
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from ingest_service.forward.pipeline import Outside, Pipeline
 from ingest_service.forward.ports import Sink
 from ingest_service.forward.sinks.enabled import NAMES, enabled
 from ingest_service.forward.watch import watch
+from ingest_service.garbage import collect_by_the_clock, count_no_allocations
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
 from ingest_service.telemetry.health import Health, Phase
@@ -56,8 +56,7 @@ async def forward(
     answers at the start. A sink that is away or refuses us is waited for.
     """
     chosen = _chosen(destinations(settings), only)
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)  # records make no cycles, and looking for them takes time
+    count_no_allocations()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
     metrics = SinkMetrics(registry)
     async with AsyncExitStack() as stack:
@@ -122,9 +121,13 @@ class _Branch:
             )
             self._pipeline = Pipeline(outside, stopping)
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(watch(source, self._observer), name="watch")
+                beside = [
+                    tasks.create_task(watch(source, self._observer), name="watch"),
+                    tasks.create_task(collect_by_the_clock(), name="collect-garbage"),
+                ]
                 await self._pipeline.run()
-                watching.cancel()
+                for task in beside:
+                    task.cancel()
 
     def flush(self) -> None:
         """Send what has gathered."""

@@ -1,7 +1,6 @@
 """The composition root: opens everything under one stack, runs it, closes it in named stages."""
 
 import asyncio
-import gc
 import signal
 from contextlib import AsyncExitStack, suppress
 
@@ -11,6 +10,7 @@ from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka_consumer import AuditConsumer
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
+from ingest_service.garbage import collect_by_the_clock, count_no_allocations
 from ingest_service.ledger import Rules
 from ingest_service.persist.assignment import Duty
 from ingest_service.persist.batching import BatchLimits
@@ -24,8 +24,6 @@ from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
 """How long a worker may take to write what it holds when it is told to stop."""
-_COLLECT_SECONDS = 5.0
-
 _log = structlog.get_logger(__name__)
 
 
@@ -36,7 +34,7 @@ async def persist(settings: Settings) -> None:
     answers at the start. A database that is away is waited for.
     """
     dsn = settings.require_dsn()
-    _calm_collector()
+    count_no_allocations()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
     observer = WorkerObserver(registry, health)
     async with AsyncExitStack() as stack:
@@ -65,23 +63,6 @@ async def persist(settings: Settings) -> None:
         await commit_durable(source, observer, {})
         _log.info("stopping: leaving the group, closing connections")
     _log.info("stopped")
-
-
-def _calm_collector() -> None:
-    """Keep the cyclic collector from looking at rows, which make no cycles: it cost 6 % of all."""
-    gc.freeze()
-    gc.disable()
-
-
-async def _collect_garbage() -> None:
-    """Look for cycles by the clock: aiokafka's dropped buffers are some, a megabyte each.
-
-    Counting allocations never comes to it, since rows are freed by the batch: 380 MB after three
-    million records.
-    """
-    while True:
-        await asyncio.sleep(_COLLECT_SECONDS)
-        gc.collect()
 
 
 def _duty(
@@ -114,7 +95,7 @@ async def _run(
             beside = [
                 group.create_task(watch_lag(source, observer), name="watch-lag"),
                 group.create_task(commit_offsets(source, observer), name="commit-offsets"),
-                group.create_task(_collect_garbage(), name="collect-garbage"),
+                group.create_task(collect_by_the_clock(), name="collect-garbage"),
             ]
             working = [group.create_task(writer.run(), name=writer.name) for writer in writers]
             await stopping.wait()
