@@ -17,8 +17,8 @@ import cramjam
 from aiokafka.record import default_records as python_records
 from aiokafka.record._crecords import default_records as compiled_records
 
-BATCH_BYTES: Final = 32 * 1024 * 1024
-"""What a batch may unpack to: 30 events of the largest size that is allowed."""
+BATCH_BYTES: Final = 16 * 1024 * 1024
+"""What a batch may unpack to: 15 events of the largest size that is allowed."""
 FETCH_BYTES: Final = BATCH_BYTES
 """Where a fetch takes no further batch: many large ones are as bad as a huge one."""
 
