@@ -64,7 +64,7 @@ async def test_decompression_bomb_stops_its_partition_alone(
     await assert_invariants(stage, given_up=[(0, bomb)])
 
 
-@pytest.mark.parametrize(("codec", "size"), [("lz4", 32_000_000), ("snappy", 20_000_000)])
+@pytest.mark.parametrize(("codec", "size"), [("lz4", 15_900_000), ("snappy", 10_000_000)])
 async def test_large_but_bounded_record_is_quarantined(
     timescale_stage: Stage, seed: random.Random, codec: str, size: int
 ) -> None:
