@@ -132,7 +132,7 @@ def judge(answer: Answer, count: int, *, must_ack: bool) -> Outcome:
 
 def judge_acks(answer: Answer) -> frozenset[int] | Outcome:
     """Return the ids that are acknowledged, or what else the answer to a poll means."""
-    if answer.status == 200:  # noqa: PLR2004
+    if answer.status == 200:  # noqa: PLR2004 - as the document writes it
         try:
             acks = _decode_acks(answer.body)["acks"]
             return frozenset(int(number) for number, done in acks.items() if done)
