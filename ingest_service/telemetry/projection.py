@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ingest_service.events.record import Row
-from ingest_service.telemetry.metrics import NONE
+from ingest_service.telemetry.declaration import NONE
 
 _NOT_AUTHORISATIONS = frozenset({"telemetry", "a2a_communication"})
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ingest_service.events.record import Row
-from ingest_service.telemetry import metrics
+from ingest_service.telemetry import metrics_gateway, metrics_persister
 from ingest_service.telemetry.instruments import Counter, Gauge, Histogram
 from ingest_service.telemetry.projection import project
 
@@ -31,18 +31,18 @@ class WorkerMetrics:
 
     def __init__(self, registry: CollectorRegistry, destination: str = DATABASE) -> None:
         self._destination = destination
-        self._written = Counter(metrics.EVENTS_WRITTEN, registry)
-        self._write_duration = Histogram(metrics.WRITE_DURATION, registry)
-        self._write_errors = Counter(metrics.WRITE_ERRORS, registry)
-        self._end = Gauge(metrics.END_OFFSET, registry)
-        self._durable = Gauge(metrics.DURABLE_OFFSET, registry)
-        self._lag = Gauge(metrics.CONSUMER_LAG, registry)
-        self._delay = Histogram(metrics.END_TO_END_DELAY, registry)
-        self._quarantined = Counter(metrics.QUARANTINED, registry)
-        self._duplicates = Counter(metrics.DUPLICATES, registry)
-        self._fenced = Counter(metrics.FENCED_WRITES, registry)
-        self._audit_events = Counter(metrics.AUDIT_EVENTS, registry)
-        self._authz_requests = Counter(metrics.AUTHZ_REQUESTS, registry)
+        self._written = Counter(metrics_persister.EVENTS_WRITTEN, registry)
+        self._write_duration = Histogram(metrics_persister.WRITE_DURATION, registry)
+        self._write_errors = Counter(metrics_persister.WRITE_ERRORS, registry)
+        self._end = Gauge(metrics_persister.END_OFFSET, registry)
+        self._durable = Gauge(metrics_persister.DURABLE_OFFSET, registry)
+        self._lag = Gauge(metrics_persister.CONSUMER_LAG, registry)
+        self._delay = Histogram(metrics_persister.END_TO_END_DELAY, registry)
+        self._quarantined = Counter(metrics_persister.QUARANTINED, registry)
+        self._duplicates = Counter(metrics_persister.DUPLICATES, registry)
+        self._fenced = Counter(metrics_persister.FENCED_WRITES, registry)
+        self._audit_events = Counter(metrics_gateway.AUDIT_EVENTS, registry)
+        self._authz_requests = Counter(metrics_gateway.AUTHZ_REQUESTS, registry)
 
     def written(self, rows: Sequence[Row], seconds: float) -> None:
         """Count the rows of a batch that committed after `seconds`; duplicates are not among them.

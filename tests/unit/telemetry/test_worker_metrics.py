@@ -7,9 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.rejection import Reason
-from ingest_service.telemetry.metrics import CATALOGUE
-from ingest_service.telemetry.sink_metrics import SinkMetrics
-from ingest_service.telemetry.worker_metrics import WorkerMetrics, new_registry
+from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
 from .test_projection import row
 
@@ -92,13 +90,3 @@ def test_delay_of_a_clock_ahead_is_zero(
     read = registry.get_sample_value
     assert read("sark_audit_end_to_end_delay_seconds_sum") == 5.0
     assert read("sark_audit_end_to_end_delay_seconds_bucket", {"le": "0.05"}) == 1
-
-
-def test_every_declared_metric_is_registered() -> None:
-    """Nothing is declared that no worker shows; the process's own metrics are there too."""
-    persister, forwarder = new_registry(), new_registry()
-    WorkerMetrics(persister)
-    SinkMetrics(forwarder)
-    shown = {family.name for one in (persister, forwarder) for family in one.collect()}
-    assert {declaration.name.removesuffix("_total") for declaration in CATALOGUE} <= shown
-    assert {"process_resident_memory_bytes", "python_info"} <= shown
