@@ -128,6 +128,15 @@ def timescaledb_wanted() -> bool:
     return bool(answer.scalar_one())
 
 
+def community_licence() -> bool:
+    """Tell whether this database has TimescaleDB under its own licence: policies, aggregates."""
+    answer = op.get_bind().exec_driver_sql(
+        "select exists (select from pg_extension where extname = 'timescaledb')"
+        " and current_setting('timescaledb.license', true) = 'timescale'"
+    )
+    return bool(answer.scalar_one())
+
+
 async def _connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=_SESSION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -34,12 +36,18 @@ pytestmark = pytest.mark.database
 
 CATALOG = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
 EVENTS = "gateway_audit_events"
+HOURLY = [
+    f"gateway_audit_{name}_hourly"
+    for name in ("denials", "tools", "a2a", "activity", "ingest_delay")
+]
 
 
 async def catalog(dsn: str) -> list[str]:
-    """Return the schema, one line for each thing in it."""
+    """Return the schema, one line for each thing in it; numbers of aggregates left out."""
     async with connected(dsn) as session:
-        return [row["line"] for row in await session.fetch(CATALOG)]
+        lines = [row["line"] for row in await session.fetch(CATALOG)]
+    numbers = re.compile(r"(_materialized_hypertable_|cagg_watermark\(|_trigger\(')\d+")
+    return sorted(numbers.sub(r"\1", line) for line in lines)
 
 
 async def test_first_run_makes_hypertables(community_dsn: str):
@@ -49,10 +57,12 @@ async def test_first_run_makes_hypertables(community_dsn: str):
         licence = await session.fetchval("select current_setting('timescaledb.license')")
         hypertables = await session.fetch(
             "select hypertable_name::text, column_name::text, time_interval::text"
-            " from timescaledb_information.dimensions order by 1"
+            " from timescaledb_information.dimensions"
+            " where hypertable_schema = 'public' order by 1"
         )
         indexes = await session.fetchval(
-            "select count(*) from pg_indexes where indexname like 'ix\\_gateway\\_audit\\_%'"
+            "select count(*) from pg_indexes where tablename = $1 and indexname like 'ix\\_%'",
+            EVENTS,
         )
     assert licence == "timescale"
     assert report.server.endswith("(Community edition)")
@@ -67,11 +77,58 @@ async def test_first_run_makes_hypertables(community_dsn: str):
 async def test_schema_is_the_same_under_either_licence(
     community_dsn: str, fresh_database: Callable[[str], AbstractAsyncContextManager[str]]
 ):
-    """Columns, constraints, indexes, views, policies, functions and grants do not differ."""
+    """Columns, constraints, indexes, views, policies, functions and grants do not differ.
+
+    Only the hourly views are defined otherwise, and there are the aggregates behind them.
+    """
     await migrate(community_dsn)
     async with fresh_database("timescaledb") as elsewhere:
         await migrate(elsewhere)
-        assert await catalog(community_dsn) == await catalog(elsewhere)
+        here, there = await catalog(community_dsn), await catalog(elsewhere)
+    assert any("audit_denials_hourly.hour" in line for line in there)
+    aggregates = re.compile(r"gateway_audit_\w+_hourly|_cagg|cagg_|generate_series\(")
+    assert [line for line in here if not aggregates.search(line)] == [
+        line for line in there if not aggregates.search(line)
+    ]
+
+
+async def test_hourly_views_are_continuous_aggregates(community_dsn: str):
+    """Each is refreshed by a policy from the beginning on, and is right before and after that."""
+    await migrate(community_dsn)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
+    denials = "select hour, denials from audit_denials_hourly"
+    async with connected(community_dsn) as owner:
+        jobs = await owner.fetch(
+            "select config ->> 'start_offset' as start, schedule_interval"
+            " from timescaledb_information.jobs where proc_name like 'policy_refresh%'"
+        )
+        await insert(owner, EVENTS, event(decision="deny", timestamp=hour))
+        counted = tuple(await owner.fetchrow(denials))
+        for aggregate in HOURLY:
+            await owner.execute(f"call refresh_continuous_aggregate('{aggregate}', null, null)")
+        await insert(owner, EVENTS, event(decision="deny", timestamp=hour + timedelta(minutes=7)))
+        # Late: the next refresh counts its hour again.
+        await owner.execute(f"call refresh_continuous_aggregate('{HOURLY[0]}', null, null)")
+        materialised = "select sum(denials) from _timescaledb_internal._materialized_hypertable_"
+        aggregate = await owner.fetchval(
+            "select materialization_hypertable_name from"
+            f" timescaledb_information.continuous_aggregates where view_name = '{HOURLY[0]}'"
+        )
+        again = tuple(await owner.fetchrow(denials))
+        kept = await owner.fetchval(materialised + aggregate.rpartition("_")[2])
+    assert [tuple(job) for job in jobs] == [(None, timedelta(minutes=30))] * len(HOURLY)
+    assert (counted, again, kept) == ((hour, 1), (hour, 2), 2)
+
+
+async def test_down_takes_the_aggregates_with_it(community_dsn: str):
+    """One revision down nothing of them is left, neither an aggregate nor its job."""
+    await migrate(community_dsn)
+    await migrate(community_dsn, Step("0001", down=True))
+    async with connected(community_dsn) as session:
+        assert not await session.fetch("select from timescaledb_information.continuous_aggregates")
+        assert not await session.fetch(
+            "select from timescaledb_information.jobs where proc_name like 'policy_refresh%'"
+        )
 
 
 async def test_second_run_changes_nothing(community_dsn: str):

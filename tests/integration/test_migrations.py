@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.database
 
-HEAD = "0001"
+HEAD = "0002"
+RELEASED = (
 DOWN = Step("base", down=True)
 # Everything of ours that a catalog says about the schema, one line each; no object identifiers.
 CATALOG = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
@@ -300,3 +302,11 @@ async def test_worker_that_holds_a_table_is_not_waited_for_for_ever(
         await worker.execute("lock table gateway_audit_ledger in row exclusive mode")
         with pytest.raises(SetupError, match="stop the workers"):
             await migrate(database_dsn, DOWN)
+
+
+async def test_released_revisions_are_never_edited():
+    """A database that 0.1.0 migrated must be what today's 0001 would make."""
+    folder = Path(__file__).parents[2] / "db/sql/0001"
+    files = sorted(folder.glob("*.sql"))
+    together = hashlib.sha256(b"".join(each.name.encode() + each.read_bytes() for each in files))
+    assert together.hexdigest() == RELEASED
