@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.database
 
 HEAD = "0002"
-RELEASED = (
+# db/sql/0001 in v0.1.0
+RELEASED = "9fba1a532788d6a7b7d00edec28b52933892c6648adebf69d7d1073c41adf068"
 DOWN = Step("base", down=True)
 # Everything of ours that a catalog says about the schema, one line each; no object identifiers.
 CATALOG = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.database
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs/database.md"
-    "9fba1a532788d6a7b7d00edec28b52933892c6648adebf69d7d1073c41adf068"  # db/sql/0001 in v0.1.0
-)
 NOTE = "select gateway_audit_note_progress($1, $2, $3, $4, $5)"
 NOTE_SINKS = "select gateway_audit_note_sinks($1, $2, $3, $4)"
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
