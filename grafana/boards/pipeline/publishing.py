@@ -1,0 +1,53 @@
+"""From the gateways to Kafka, as their publishers see it: needs the gateways' own /metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boards.look import areas, lines
+from boards.queries import over_time
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models.dashboard import Panel
+
+
+def publishing() -> list[Panel]:
+    """Return the row's panels."""
+    return [_outcomes(), _buffer(), _acknowledged()]
+
+
+def _outcomes() -> Panel:
+    return areas(
+        "Published by outcome",
+        "Audit events a second. Only `recorded` is safe; `unknown` may have arrived.",
+        over_time(
+            "sum by (outcome) (rate(sark_audit_publisher_events_total[$__rate_interval]))",
+            "{{outcome}}",
+        ),
+        unit="ops",
+        width=8,
+    )
+
+
+def _buffer() -> Panel:
+    return lines(
+        "Buffer filled",
+        "Which part of each publisher's buffer is taken. When it is full, it refuses.",
+        over_time("sark_audit_queue_depth / sark_audit_queue_capacity", "{{instance}}"),
+        unit="percentunit",
+        width=8,
+    )
+
+
+def _acknowledged() -> Panel:
+    return lines(
+        "Time to acknowledgement",
+        "How long until all replicas had 99 % of the events: what a fail-closed decision waits.",
+        over_time(
+            """histogram_quantile(0.99, sum by (le) (
+                rate(sark_audit_publisher_acknowledge_seconds_bucket[$__rate_interval])))""",
+            "P99",
+        ),
+        unit="s",
+        width=8,
+    )

@@ -1,0 +1,211 @@
+"""The first row: is anything being lost, or late? What is not green names its runbook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boards.look import ANY_IS_BAD, GREEN, GREY, RED, YELLOW, bars, lines, rows, stat_panel
+from boards.queries import now, now_as_table, over_time
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models.dashboard import Panel
+
+NO_WORKER = ("no worker answers", RED)
+NO_PERSISTER = ("no persister", RED)
+NO_FORWARDER = ("no forwarder", GREY)
+PIPELINE = "persister|forwarder|publisher|worker|database"
+"""The components of the pipeline's own alerts."""
+
+WORKERS_ANSWER = "sark:audit_topic_end_offset:max"
+
+
+def verdict() -> list[Panel]:
+    """Return the row's panels: what may be lost, what is late, and the alerts."""
+    return [
+        _retention_used(),
+        _not_durable(),
+        _oldest_not_durable(),
+        _without_owner(),
+        _stopped(),
+        _not_recorded(),
+        _quarantined(),
+        _dead_letters(),
+        _sinks(),
+        _flow(),
+        _alerts(),
+    ]
+
+
+def _retention_used() -> Panel:
+    return bars(
+        "Kafka's retention used up",
+        "How far the oldest record that is not in the database, or not at a sink, is on its way "
+        "out of Kafka. At 100 % records are lost. Empty when the topic keeps them for ever.",
+        now(
+            """max(sark_audit_oldest_undurable_seconds)
+            / min(sark_audit_topic_retention_seconds)""",
+            "database",
+        ),
+        now(
+            """max by (siem_platform) (sark_siem_oldest_unsent_seconds)
+            / on () group_left () min(sark_audit_topic_retention_seconds)""",
+            "{{siem_platform}}",
+        ),
+        limits=((None, GREEN), (0.1, YELLOW), (0.5, RED)),
+        width=8,
+        height=4,
+    )
+
+
+def _not_durable() -> Panel:
+    return stat_panel(
+        "Not in the database yet",
+        "Records that Kafka has and the database has not. Known as long as any worker answers, "
+        "also while every persister is dead.",
+        now("sum(sark:audit_undurable_records:sum)"),
+        unit="short",
+        limits=((None, GREEN), (10_000, YELLOW), (100_000, RED)),
+        missing=NO_WORKER,
+    )
+
+
+def _oldest_not_durable() -> Panel:
+    return stat_panel(
+        "The oldest of them",
+        "How long the oldest record that is not in the database has waited.",
+        now("max(sark_audit_oldest_undurable_seconds)"),
+        unit="s",
+        limits=((None, GREEN), (60, YELLOW), (300, RED)),
+        missing=NO_PERSISTER,
+    )
+
+
+def _without_owner() -> Panel:
+    return stat_panel(
+        "Partitions without a persister",
+        "Partitions that no persister has: their records wait. Runbook AuditPartitionWithoutOwner.",
+        now("sum(sark:audit_unowned_partitions:count)"),
+        unit="short",
+        limits=ANY_IS_BAD,
+        missing=NO_WORKER,
+    )
+
+
+def _stopped() -> Panel:
+    return stat_panel(
+        "Partitions stopped",
+        "Partitions that wait for an operator, the sinks' among them. Runbooks "
+        "AuditPartitionStopped, AuditGarbageLimitReached and SinkPartitionStopped.",
+        now(
+            f"""(count(max by (topic, partition) (sark_audit_partition_stopped) == 1)
+                or vector(0))
+            + (count(max by (siem_platform, topic, partition) (sark_siem_partition_stopped) == 1)
+                or vector(0))
+            and on () {WORKERS_ANSWER}"""
+        ),
+        unit="short",
+        limits=ANY_IS_BAD,
+        missing=NO_WORKER,
+    )
+
+
+def _not_recorded() -> Panel:
+    return stat_panel(
+        "Not recorded by gateways",
+        "Audit events of the range that a publisher refused or could not send, or whose fate it "
+        "does not know. Runbook AuditEventsNotRecorded.",
+        now(
+            """round(
+                sum(increase(sark_audit_publisher_events_total{outcome!="recorded"}[$__range]))
+                + sum(increase(sark_audit_queue_drops_total[$__range])))"""
+        ),
+        unit="short",
+        limits=ANY_IS_BAD,
+        missing=("no gateway is scraped", GREY),
+        width=6,
+    )
+
+
+def _quarantined() -> Panel:
+    return stat_panel(
+        "Quarantined",
+        "Records of the range that could be no row; they are kept, and can be replayed.",
+        now("round(sum(increase(sark_audit_quarantined_total[$__range])))"),
+        unit="short",
+        limits=((None, GREEN), (1, YELLOW)),
+        missing=NO_PERSISTER,
+        width=6,
+    )
+
+
+def _dead_letters() -> Panel:
+    return stat_panel(
+        "Dead letters, last 15 minutes",
+        "Records that a sink refused for good; they are kept, and can be replayed. Runbook "
+        "SinkDeadLetters.",
+        now(
+            """round(sum(sark:siem_dead_letters:increase15m))
+            or 0 * count(sark_siem_circuit_breaker_state)"""
+        ),
+        unit="short",
+        limits=((None, GREEN), (1, YELLOW)),
+        missing=NO_FORWARDER,
+        width=6,
+    )
+
+
+def _sinks() -> Panel:
+    state = "sark_siem_circuit_breaker_state"
+    return stat_panel(
+        "Sinks that get nothing",
+        "Sinks whose breaker is not closed, and sinks that had a forwarder within 6 hours and "
+        "have none now. Kafka keeps their events. Runbooks SinkBreakerOpen and IngestWorkerDown.",
+        now(
+            f"""count(
+                max by (siem_platform) ({state}) > 0
+                or (max by (siem_platform) (last_over_time({state}[6h]))
+                    unless max by (siem_platform) ({state}))
+            ) or 0 * count({state})"""
+        ),
+        unit="short",
+        limits=ANY_IS_BAD,
+        missing=NO_FORWARDER,
+        width=6,
+    )
+
+
+def _flow() -> Panel:
+    return lines(
+        "Arriving and made durable",
+        "Records a second that the topic got, and that became durable: the second line under the "
+        "first is a backlog that grows, above it one that drains.",
+        # Several workers show the same partition: the greatest, not the sum.
+        over_time(
+            """sum(max by (topic, partition) (
+                rate(sark_audit_topic_end_offset[$__rate_interval])))""",
+            "arriving",
+        ),
+        over_time(
+            """sum(max by (topic, partition) (
+                rate(sark_audit_durable_offset[$__rate_interval])))""",
+            "made durable",
+        ),
+        unit="ops",
+    )
+
+
+def _alerts() -> Panel:
+    return rows(
+        "Alerts that fire now",
+        "Each has a page under docs/runbooks, by its name.",
+        now_as_table(
+            f"""count by (alertname, severity, component) (
+                ALERTS{{alertstate="firing", component=~"gateway|{PIPELINE}"}})"""
+        ),
+        names={
+            "alertname": "Alert",
+            "severity": "Severity",
+            "component": "Where",
+            "Value": "Times",
+        },
+    )

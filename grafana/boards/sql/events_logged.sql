@@ -1,0 +1,3 @@
+select count(*) as "Events"
+from audit_events
+where $__timeFilter("timestamp")
