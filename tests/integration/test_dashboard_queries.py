@@ -10,7 +10,19 @@ import pytest
 
 from dashboards import as_postgres_reads, sql
 from ingest_service.adapters.migrations import migrate
-from schema import COMPLIANCE, WRITER, connected, copy_events, event, insert, open_stream
+from schema import (
+    COMPLIANCE,
+    OPERATOR,
+    WRITER,
+    append,
+    connected,
+    copy_events,
+    entry,
+    event,
+    insert,
+    open_stream,
+    records_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,3 +116,18 @@ async def test_quarantine_is_shown_without_content(database_dsn: str) -> None:
         "Why": "the value is no JSON",
         "Bytes": 7,
     }
+
+
+async def test_what_was_given_up_is_counted(database_dsn: str) -> None:
+    """A gap that an operator accepted counts as that many lost records, and moves the partition."""
+    async with asking(database_dsn) as session:
+        assert await session.fetchval(question("Given up as lost A")) == 0
+    async with connected(database_dsn, WRITER) as writer:
+        await append(writer, entry(1))
+    gap = records_entry(1, 1, kind="gap", row_count=0, note="left Kafka")
+    async with connected(database_dsn, OPERATOR) as operator:
+        await append(operator, gap)
+    async with connected(database_dsn, COMPLIANCE) as session:
+        assert await session.fetchval(question("Given up as lost A")) == 10
+        [row] = await session.fetch(question("as the database sees them A"))
+    assert tuple(row)[:4] == ("events", 0, 1, 10)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boards.look import areas, lines
-from boards.queries import over_time
+from boards.look import areas, lines, rows
+from boards.queries import over_time, sql
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
@@ -18,7 +18,7 @@ DELAYS = 'sark_audit_end_to_end_delay_seconds_bucket{job="ingest-persister"}'
 
 def persisting() -> list[Panel]:
     """Return the row's panels."""
-    return [_lag(), _delay(), _rows(), _batches(), _writes(), _failures()]
+    return [_lag(), _delay(), _rows(), _batches(), _writes(), _failures(), _partitions()]
 
 
 def _lag() -> Panel:
@@ -97,4 +97,14 @@ def _failures() -> Panel:
         over_time(each_second("sark_audit_fenced_writes_total"), "fenced"),
         over_time(each_second("sark_audit_duplicates_total"), "duplicates"),
         unit="ops",
+    )
+
+
+def _partitions() -> Panel:
+    return rows(
+        "Partitions, as the database sees them",
+        "How far each partition's ledger is, and the Kafka time before which nothing is missing. "
+        "It holds whatever Prometheus knows.",
+        sql("partitions"),
+        width=24,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boards.look import ANY_IS_BAD, GREEN, GREY, RED, YELLOW, bars, lines, rows, stat_panel
-from boards.queries import now, now_as_table, over_time
+from boards.queries import now, now_as_table, over_time, sql
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
@@ -27,7 +27,9 @@ def verdict() -> list[Panel]:
         _oldest_not_durable(),
         _without_owner(),
         _stopped(),
+        _late(),
         _not_recorded(),
+        _given_up(),
         _quarantined(),
         _dead_letters(),
         _sinks(),
@@ -109,6 +111,17 @@ def _stopped() -> Panel:
     )
 
 
+def _late() -> Panel:
+    return stat_panel(
+        "Delay of what comes through",
+        "How long 99 % of what was committed in the last 5 minutes had waited at most.",
+        now('max(sark:audit_end_to_end_delay_seconds:p99_rate5m{job="ingest-persister"})'),
+        unit="s",
+        limits=((None, GREEN), (10, YELLOW), (60, RED)),
+        missing=("nothing committed", GREY),
+    )
+
+
 def _not_recorded() -> Panel:
     return stat_panel(
         "Not recorded by gateways",
@@ -122,7 +135,18 @@ def _not_recorded() -> Panel:
         unit="short",
         limits=ANY_IS_BAD,
         missing=("no gateway is scraped", GREY),
-        width=6,
+    )
+
+
+def _given_up() -> Panel:
+    return stat_panel(
+        "Given up as lost",
+        "Records that an operator gave up in the range, since they had left Kafka: the ledger's "
+        "gaps, each with who and why. From the database.",
+        sql("given_up"),
+        unit="short",
+        limits=ANY_IS_BAD,
+        missing=("no database", RED),
     )
 
 
@@ -134,7 +158,6 @@ def _quarantined() -> Panel:
         unit="short",
         limits=((None, GREEN), (1, YELLOW)),
         missing=NO_PERSISTER,
-        width=6,
     )
 
 
@@ -150,7 +173,6 @@ def _dead_letters() -> Panel:
         unit="short",
         limits=((None, GREEN), (1, YELLOW)),
         missing=NO_FORWARDER,
-        width=6,
     )
 
 
@@ -170,7 +192,6 @@ def _sinks() -> Panel:
         unit="short",
         limits=ANY_IS_BAD,
         missing=NO_FORWARDER,
-        width=6,
     )
 
 
