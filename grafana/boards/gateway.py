@@ -180,7 +180,7 @@ def _events_logged() -> Panel:
         "How many audit events of the range are in the database, telemetry among them. From the "
         "database: counters begin again at zero with each worker. All servers and actions.",
         sql("events_logged"),
-        unit="short",
+        unit="locale",
         limits=NO_JUDGEMENT,
         missing=("none", GREY),
         width=6,

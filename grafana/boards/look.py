@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Limits = tuple[tuple[float | None, str], ...]
 """From which value on a panel has which colour; the first has no bound."""
 
-GREEN, YELLOW, RED, GREY = "green", "yellow", "red", "text"
+GREEN, YELLOW, RED, GREY = "green", "yellow", "red", "#6e7681"
 ANY_IS_BAD: Limits = ((None, GREEN), (1, RED))
 NO_JUDGEMENT: Limits = ((None, "blue"),)
 DECISIONS = {"allow": GREEN, "deny": RED}
@@ -90,12 +90,19 @@ def gauge_panel(
 
 
 def bars(
-    title: str, answers: str, *queries: Query, limits: Limits, width: int, height: int
+    title: str,
+    answers: str,
+    *queries: Query,
+    limits: Limits,
+    missing: tuple[str, str],
+    width: int,
+    height: int,
 ) -> dashboard.Panel:
     """Draw ratios as bars that fill up from 0 to 100 %."""
     panel = bargauge.Panel().unit("percentunit").min(0).max(1).thresholds(_thresholds(limits))
     panel.orientation(looks.VizOrientation.HORIZONTAL).reduce_options(_last())
     panel.display_mode(looks.BarGaugeDisplayMode.BASIC).color_scheme(_by_thresholds())
+    panel.mappings([_missing(missing)])
     return _finished(panel, title, answers, queries, width=width, height=height)
 
 

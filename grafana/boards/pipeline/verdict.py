@@ -54,6 +54,7 @@ def _retention_used() -> Panel:
             "{{siem_platform}}",
         ),
         limits=((None, GREEN), (0.1, YELLOW), (0.5, RED)),
+        missing=("kept for ever, or no worker answers", GREY),
         width=8,
         height=4,
     )
@@ -87,7 +88,7 @@ def _without_owner() -> Panel:
         "Partitions without a persister",
         "Partitions that no persister has: their records wait. Runbook AuditPartitionWithoutOwner.",
         now("sum(sark:audit_unowned_partitions:count)"),
-        unit="short",
+        unit="locale",
         limits=ANY_IS_BAD,
         missing=NO_WORKER,
     )
@@ -105,7 +106,7 @@ def _stopped() -> Panel:
                 or vector(0))
             and on () {WORKERS_ANSWER}"""
         ),
-        unit="short",
+        unit="locale",
         limits=ANY_IS_BAD,
         missing=NO_WORKER,
     )
@@ -132,7 +133,7 @@ def _not_recorded() -> Panel:
                 sum(increase(sark_audit_publisher_events_total{outcome!="recorded"}[$__range]))
                 + sum(increase(sark_audit_queue_drops_total[$__range])))"""
         ),
-        unit="short",
+        unit="locale",
         limits=ANY_IS_BAD,
         missing=("no gateway is scraped", GREY),
     )
@@ -144,7 +145,7 @@ def _given_up() -> Panel:
         "Records that an operator gave up in the range, since they had left Kafka: the ledger's "
         "gaps, each with who and why. From the database.",
         sql("given_up"),
-        unit="short",
+        unit="locale",
         limits=ANY_IS_BAD,
         missing=("no database", RED),
     )
@@ -155,7 +156,7 @@ def _quarantined() -> Panel:
         "Quarantined",
         "Records of the range that could be no row; they are kept, and can be replayed.",
         now("round(sum(increase(sark_audit_quarantined_total[$__range])))"),
-        unit="short",
+        unit="locale",
         limits=((None, GREEN), (1, YELLOW)),
         missing=NO_PERSISTER,
     )
@@ -170,7 +171,7 @@ def _dead_letters() -> Panel:
             """round(sum(sark:siem_dead_letters:increase15m))
             or 0 * count(sark_siem_circuit_breaker_state)"""
         ),
-        unit="short",
+        unit="locale",
         limits=((None, GREEN), (1, YELLOW)),
         missing=NO_FORWARDER,
     )
@@ -189,7 +190,7 @@ def _sinks() -> Panel:
                     unless max by (siem_platform) ({state}))
             ) or 0 * count({state})"""
         ),
-        unit="short",
+        unit="locale",
         limits=ANY_IS_BAD,
         missing=NO_FORWARDER,
     )
