@@ -111,6 +111,20 @@ class KafkaAdmin:
             raise _meaning(errors.for_code(code)())
         return state, len(members)
 
+    async def groups(self, prefix: str) -> list[str]:
+        """Return the names of the consumer groups that begin so, as far as this user may see."""
+        every = await _ask(self._client.list_consumer_groups())
+        return sorted(name for name, *_ in every if name.startswith(prefix))
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return what a group has committed of a topic's partitions: none where it never did."""
+        found = await _ask(self._client.list_consumer_group_offsets(group))
+        return {
+            place.partition: each.offset
+            for place, each in found.items()
+            if place.topic == topic and each.offset >= 0
+        }
+
     async def _describe_group(self, name: str) -> Any:
         for _ in range(_TRIES):
             try:

@@ -54,6 +54,11 @@ class AuditConsumer(RecordReader):
         return self._assignment.partitions
 
     @property
+    def partition_count(self) -> int:
+        """How many partitions the topic has, whoever has them, as of the last 5 s."""
+        return len(self._consumer.partitions_for_topic(self.topic) or ())
+
+    @property
     def joined(self) -> bool:
         """Whether the group has answered once: with partitions, or to stand by."""
         return self._assignment.joined

@@ -60,3 +60,18 @@ async def group_offset(
             f"the broker did not answer for the group {group} ({type(exc).__name__})"
         ) from exc
     return found
+
+
+async def sink_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
+    """Return how far each forwarder's group is, by sink and partition of the topic of events.
+
+    A sink is known by its group, whether or not it is on here. Raises `BrokerUnavailableError`, or
+    `SetupError` when this user may not ask.
+    """
+    prefix = kafka.forwarder_group("")
+    async with KafkaAdmin(kafka) as admin:
+        return {
+            (group.removeprefix(prefix), partition): offset
+            for group in await admin.groups(prefix)
+            for partition, offset in sorted((await admin.committed(group, kafka.topic)).items())
+        }

@@ -69,6 +69,10 @@ class FakeSource:
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
 
+    @property
+    def partition_count(self) -> int:
+        return len(self._broker.logs)
+
     def reassign(self, partitions: tuple[int, ...]) -> None:
         self.epoch += 2  # revoked, assigned
         self.assigned, self.joined = partitions, True
