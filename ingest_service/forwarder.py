@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import structlog
 
+from ingest_service import __version__
 from ingest_service.adapters.http import HttpSender, Tls
 from ingest_service.adapters.kafka_dead_letters import DeadLetterProducer
 from ingest_service.adapters.kafka_forwarder import ForwardConsumer
+from ingest_service.dependencies import forwarder_probed
 from ingest_service.errors import SetupError
 from ingest_service.forward.beginning import EARLIEST, Beginning
 from ingest_service.forward.observer import SinkObserver
@@ -22,7 +24,9 @@ from ingest_service.forward.watch import watch
 from ingest_service.garbage import collect_by_the_clock, count_no_allocations
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
-from ingest_service.telemetry.health import Health, Phase
+from ingest_service.telemetry.health import Health
+from ingest_service.telemetry.log_level import change_level_on_hangup
+from ingest_service.telemetry.logs import telling_repeats
 from ingest_service.telemetry.sink_metrics import SinkMetrics
 from ingest_service.telemetry.worker_metrics import new_registry
 
@@ -59,11 +63,21 @@ async def forward(
     count_no_allocations()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
     metrics = SinkMetrics(registry)
+    change_level_on_hangup()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(telling_repeats())
         port = stack.enter_context(
             Endpoint(settings.http.host, settings.http.port, registry, health)
         )
-        _log.info("serving metrics and health", host=settings.http.host, port=port)
+        _log.info(
+            "serving metrics and health",
+            host=settings.http.host,
+            port=port,
+            topic=settings.kafka.topic,
+            version=__version__,
+        )
+        tls = {name: each.tls for name, each in chosen.items()}
+        await stack.enter_async_context(forwarder_probed(settings, health, tls))
         branches = [
             _Branch(settings, each, SinkObserver(each.sink.name, metrics, health), beginning)
             for each in chosen.values()
@@ -155,11 +169,11 @@ async def _run(branches: list[_Branch], health: Health, stopping: asyncio.Event)
                 group.create_task(branch.run(stopping), name=branch.name) for branch in branches
             ]
             await stopping.wait()
-            health.phase = Phase.STOPPING
-            _log.info("stopping: sending what has gathered", grace_seconds=GRACE_SECONDS)
+            health.stop()
+            _log.info("stopping", step=f"sending what has gathered, within {GRACE_SECONDS:g} s")
             _, late = await asyncio.wait(working, timeout=GRACE_SECONDS)
             if late:
-                _log.warning("grace is over: what was not sent stays in Kafka")
+                _log.warning("grace is over", left="what was not sent stays in Kafka")
             for task in late:
                 task.cancel()
     except BaseExceptionGroup as exc:

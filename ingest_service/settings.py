@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from ingest_service.errors import SetupError
 from ingest_service.events.record import Limits
+from ingest_service.settings_health import HealthSettings
 from ingest_service.settings_mistakes import PREFIX, said, undecodable, unknown_variables
 from ingest_service.settings_sinks import DatadogSettings, ForwardSettings, SplunkSettings
 from ingest_service.settings_types import Duration, Group
@@ -122,7 +123,9 @@ class EventSettings(Group):
 class LogSettings(Group):
     """How the service speaks."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level; SIGHUP reads it again from the secrets directory."
+    )
     format: Literal["json", "console"] | None = Field(
         None, description="Default: console on a terminal, json elsewhere."
     )
@@ -154,6 +157,7 @@ class Settings(BaseSettings):
     forward: ForwardSettings = Field(default_factory=ForwardSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     events: EventSettings = Field(default_factory=EventSettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

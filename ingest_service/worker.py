@@ -2,16 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 
 import structlog
 
+from ingest_service import __version__
 from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka_consumer import AuditConsumer
-from ingest_service.adapters.kafka_offsets import sink_offsets
-from ingest_service.adapters.progress_notes import ProgressNotes
+from ingest_service.dependencies import persister_probed
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
 from ingest_service.garbage import collect_by_the_clock, count_no_allocations
@@ -19,12 +17,13 @@ from ingest_service.ledger import Rules
 from ingest_service.persist.assignment import Duty
 from ingest_service.persist.batching import BatchLimits
 from ingest_service.persist.observer import WorkerObserver
-from ingest_service.persist.progress import note_progress
 from ingest_service.persist.watch import commit_durable, commit_offsets, watch_lag
 from ingest_service.persist.writer import Writer
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
-from ingest_service.telemetry.health import Health, Phase
+from ingest_service.telemetry.health import Health
+from ingest_service.telemetry.log_level import change_level_on_hangup
+from ingest_service.telemetry.logs import telling_repeats
 from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
@@ -42,11 +41,20 @@ async def persist(settings: Settings) -> None:
     count_no_allocations()
     registry, health, stopping = new_registry(), Health(), asyncio.Event()
     observer = WorkerObserver(registry, health)
+    change_level_on_hangup()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(telling_repeats())
         port = stack.enter_context(
             Endpoint(settings.http.host, settings.http.port, registry, health)
         )
-        _log.info("serving metrics and health", host=settings.http.host, port=port)
+        _log.info(
+            "serving metrics and health",
+            host=settings.http.host,
+            port=port,
+            topic=settings.kafka.topic,
+            version=__version__,
+        )
+        await stack.enter_async_context(persister_probed(settings, health))
         connections = [
             await stack.enter_async_context(WriterConnection(dsn))
             for _ in range(settings.database.writers)
@@ -62,15 +70,11 @@ async def persist(settings: Settings) -> None:
             Writer(index, len(connections), connection, duty)
             for index, connection in enumerate(connections)
         ]
-        notes = await stack.enter_async_context(ProgressNotes(dsn))
-        noting = partial(
-            note_progress, source, observer.durable, notes, partial(sink_offsets, settings.kafka)
-        )
         _stop_on_signals(stopping)
-        await _run(writers, source, observer, noting, stopping)
-        _log.info("stopping: telling Kafka how far the ledger is")
+        await _run(writers, source, observer, stopping)
+        _log.info("stopping", step="telling Kafka how far the ledger is")
         await commit_durable(source, observer, {})
-        _log.info("stopping: leaving the group, closing connections")
+        _log.info("stopping", step="leaving the group, closing connections")
     _log.info("stopped")
 
 
@@ -96,11 +100,7 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 
 
 async def _run(
-    writers: list[Writer],
-    source: AuditConsumer,
-    observer: WorkerObserver,
-    noting: Callable[[], Coroutine[None, None, None]],
-    stopping: asyncio.Event,
+    writers: list[Writer], source: AuditConsumer, observer: WorkerObserver, stopping: asyncio.Event
 ) -> None:
     """Run the loops until told to stop, then give the writers the grace to finish."""
     try:
@@ -108,16 +108,15 @@ async def _run(
             beside = [
                 group.create_task(watch_lag(source, observer), name="watch-lag"),
                 group.create_task(commit_offsets(source, observer), name="commit-offsets"),
-                group.create_task(noting(), name="note-progress"),
                 group.create_task(collect_by_the_clock(), name="collect-garbage"),
             ]
             working = [group.create_task(writer.run(), name=writer.name) for writer in writers]
             await stopping.wait()
-            observer.health.phase = Phase.STOPPING
-            _log.info("stopping: writing what has gathered", grace_seconds=GRACE_SECONDS)
+            observer.health.stop()
+            _log.info("stopping", step=f"writing what has gathered, within {GRACE_SECONDS:g} s")
             _, late = await asyncio.wait(working, timeout=GRACE_SECONDS)
             if late:
-                _log.warning("grace is over: what was not written stays in Kafka")
+                _log.warning("grace is over", left="what was not written stays in Kafka")
             for task in (*late, *beside):
                 task.cancel()
     except BaseExceptionGroup as exc:

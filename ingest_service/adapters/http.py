@@ -104,7 +104,7 @@ class HttpSender:
             raise SinkUnavailableError(f"no answer within {self._total_seconds:g} s") from exc
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
             await self._look_at_certificates_again(client, exc)
-            raise SinkUnavailableError(_in_words(exc)) from exc
+            raise SinkUnavailableError(in_words(exc)) from exc
         return HttpAnswer(
             response.status_code,
             response.headers,
@@ -155,7 +155,7 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
         at = at.__cause__ or at.__context__
 
 
-def _in_words(exc: Exception) -> str:
+def in_words(exc: Exception) -> str:
     """Say why there was no answer, without anything that was sent."""
     for cause in _causes(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):

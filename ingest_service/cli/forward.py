@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ingest_service import settings
-from ingest_service.cli.output import run
+from ingest_service.cli.output import run_worker
 from ingest_service.errors import SetupError
 from ingest_service.telemetry import logs
 
@@ -45,7 +45,7 @@ def forward(
 
     config = settings.load()
     logs.configure(config.log.level, config.log.format)
-    run(forwarder.forward(config, sink, Beginning(_at(begin), accept_gap)))
+    run_worker(forwarder.forward(config, sink, Beginning(_at(begin), accept_gap)))
 
 
 def _at(text: str) -> Literal["earliest", "latest"] | int:

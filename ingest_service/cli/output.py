@@ -32,6 +32,29 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return result
 
 
+def run_worker(work: Coroutine[Any, Any, None]) -> None:
+    """Run a worker: how it ends is a line of its log like any other, for nobody sits beside it."""
+    try:
+        run(work)
+    except Exception as exc:  # noqa: BLE001 - the last one to hear of it
+        raise typer.Exit(_logged_end(exc)) from None
+
+
+def _logged_end(exc: Exception) -> int:
+    import structlog  # noqa: PLC0415 - not for --help
+
+    log = structlog.get_logger(__name__)
+    reasons = list(leaves(exc))
+    bug = next((reason for reason in reasons if not isinstance(reason, IngestError)), None)
+    if bug is not None:
+        log.critical("worker failed: please report this as a bug", exit_code=BUG, exc_info=bug)
+        return BUG
+    code = _exit_code(reasons)
+    why = "; ".join(dict.fromkeys(map(str, reasons)))
+    log.critical("worker ended", exit_code=code, why=why)
+    return code
+
+
 def _runner() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform, and not for every command
@@ -76,6 +99,10 @@ def _explained(exc: Exception) -> int:
         return BUG
     for message in dict.fromkeys(map(str, reasons)):
         say(message)
+    return _exit_code(reasons)
+
+
+def _exit_code(reasons: list[BaseException]) -> int:
     hopeless = any(isinstance(reason, SetupError) for reason in reasons)
     return SET_UP_WRONGLY if hopeless else FOUND_WRONG
 

@@ -1,7 +1,7 @@
 """`ingest-service persist`: the worker that writes audit events to the database."""
 
 from ingest_service import settings
-from ingest_service.cli.output import run
+from ingest_service.cli.output import run_worker
 from ingest_service.telemetry import logs
 
 
@@ -18,4 +18,4 @@ def persist() -> None:
 
     config = settings.load()
     logs.configure(config.log.level, config.log.format)
-    run(worker.persist(config))
+    run_worker(worker.persist(config))

@@ -32,6 +32,7 @@ from ingest_service.forward.environment import DeadLetters, DeliveryObserver, Se
 from ingest_service.forward.gate import Gate
 from ingest_service.forward.ports import Entry, Request, Sink
 from ingest_service.forward.retry import backoff_seconds
+from ingest_service.telemetry.logs import request_id
 
 _TRIES = 4  # that count as one failure to the breaker
 _SLOW_DOWN_SECONDS = 1.0
@@ -200,7 +201,7 @@ class Delivery:
         elif course.bisections <= _MOST_BISECTIONS:
             course.send_next(*_halves(piece))
         else:
-            _log.warning("bisecting costs too much: dead-lettering together", events=len(piece))
+            _log.warning("events dead-lettered together", events=len(piece))
             for entry in piece:
                 await self._dead_letter(entry.record, Why("refused_together", why.text), said)
 
@@ -240,7 +241,7 @@ class Delivery:
             except IngestError as exc:
                 attempt += 1
                 self._observer.dead_letters_unavailable(str(exc))
-                _log.error("dead letters cannot be written: offsets are held", why=str(exc))
+                _log.error("dead letters cannot be written", why=str(exc))
                 await asyncio.sleep(backoff_seconds(attempt, self._rng))
             else:
                 break
@@ -248,9 +249,10 @@ class Delivery:
             self._observer.dead_letters_unavailable(None)
         self._observer.dead_lettered(why.code)
         _log.warning(
-            "event refused by the sink: dead-lettered",
+            "event dead-lettered",
             partition=record.partition,
             offset=record.offset,
+            request_id=request_id(record.key),
             reason=why.code,
             status=refusal.status,
         )

@@ -61,9 +61,11 @@ class Gate:
         self._changed.set()
         self._observer.breaker(state, why)
         if state is State.OPEN:
-            _log.error("breaker opened: the sink is left alone for a while", why=why)
+            _log.error("breaker opened", why=why)
+        elif state is State.HALF_OPEN:
+            _log.info("breaker half-open")
         else:
-            _log.info("breaker", state=state.name.lower())
+            _log.info("breaker closed")
 
 
 def _now() -> float:

@@ -18,6 +18,7 @@ class SinkObserver:
 
     def __init__(self, sink: str, metrics: SinkMetrics, health: Health) -> None:
         self.health = health
+        health.expect(sink)
         self.done: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.faults: dict[int, str] = {}
@@ -128,7 +129,7 @@ class SinkObserver:
     def partition_stopped(self, partition: int, why: str) -> None:
         """Show a partition that waits for an operator."""
         self.faults[partition] = why
-        self.health.report(self.place(partition), Status.UNHEALTHY, time.monotonic(), detail=why)
+        self.health.partition_stopped(self.place(partition), why, time.monotonic())
 
     def partition_goes_on(self, partition: int) -> None:
         """Show that it does not any more."""

@@ -168,7 +168,7 @@ class Pipeline:
             await asyncio.sleep(_ACK_POLL_SECONDS)
             late = self._unacked.expire(_now())
             if late:
-                _log.warning("acknowledgements never came: sending again", spans=len(late))
+                _log.warning("acknowledgements never came", spans=len(late))
                 self._release(late)
                 self._observer.expired(len(late))
             if ids := self._unacked.ids[:_MOST_ACKS_ASKED]:

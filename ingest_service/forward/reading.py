@@ -127,7 +127,7 @@ class Reader:
             self._observer.committed(number, beginning)
             if stood != beginning:
                 _log.info(
-                    "partition begins where it was told to",
+                    "partition begins",
                     topic=self._source.topic,
                     partition=number,
                     offset=beginning,
@@ -183,7 +183,7 @@ class Reader:
             self._react(fault)
             return
         except BrokerUnavailableError as exc:
-            _log.warning("fetching failed, trying again", why=str(exc))
+            _log.warning("fetching failed", why=str(exc))
             self._reading.clear()
             await asyncio.sleep(backoff_seconds(1, self._rng))
             return
@@ -234,7 +234,13 @@ class Reader:
             if first < position or self._holes.get(number) != position:
                 self._holes[number] = position
                 return []
-            _log.info("offsets that no record has", partition=number, first=position, next=first)
+            _log.info(
+                "offsets without a record",
+                topic=self._source.topic,
+                partition=number,
+                first_offset=position,
+                next_offset=first,
+            )
         self._holes.pop(number, None)
         if last - first + 1 != len(records):
             records = [r for place, r in enumerate(records) if r.offset == first + place]

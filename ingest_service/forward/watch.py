@@ -6,7 +6,7 @@ import time
 from ingest_service.errors import BrokerUnavailableError
 from ingest_service.forward.environment import Source
 from ingest_service.forward.observer import SinkObserver
-from ingest_service.telemetry.health import Phase, Status
+from ingest_service.telemetry.health import Status
 
 _END_OFFSETS_EVERY_SECONDS = 15.0
 _LOOK_EVERY_SECONDS = 1.0
@@ -17,8 +17,8 @@ async def watch(source: Source, observer: SinkObserver) -> None:
     asked_at, asked = float("-inf"), source.epoch
     while True:
         now = time.monotonic()
-        if source.joined and observer.health.phase is not Phase.STOPPING:
-            observer.health.phase = Phase.ASSIGNED if source.assigned else Phase.STANDING_BY
+        if source.joined:
+            observer.health.joined(observer.sink, any_partition=bool(source.assigned))
         if source.assigned and (
             now - asked_at >= _END_OFFSETS_EVERY_SECONDS or asked != source.epoch
         ):

@@ -126,7 +126,7 @@ class Assignment:
         for partition, segment in opened.items():
             if not segment.continues(heads.get(segment.stream.id)):
                 _log.warning(
-                    "the ledger's head is not where it was left: going on from there",
+                    "ledger head is elsewhere",
                     topic=partition.topic,
                     partition=partition.number,
                 )

@@ -122,7 +122,7 @@ def _count_fence(attempts: _Attempts, observer: Observer) -> None:
 async def _make_partitions(database: Database, segments: Sequence[Segment]) -> None:
     epoch = dt.date(1970, 1, 1)
     days = sorted({row.timestamp_us // _US_PER_DAY for segment in segments for row in segment.rows})
-    _log.info("having partitions made", days=len(days))
+    _log.info("table partitions wanted", days=len(days))
     # Once at least: a batch of nothing but garbage needs the month of its originals.
     for n in range(0, max(len(days), 1), _MOST_DAYS):
         wanted = [epoch + dt.timedelta(days=day) for day in days[n : n + _MOST_DAYS]]
@@ -137,7 +137,7 @@ async def _isolate(database: Database, segments: Sequence[Segment]) -> bool:
         if not refused:
             continue
         _log.error(
-            "the database refuses rows that the decoder let through: please report this as a bug",
+            "database refuses decoded rows: please report this as a bug",
             topic=segment.stream.topic,
             partition=segment.stream.partition,
             offsets=[row.kafka_offset for row in refused[:10]],

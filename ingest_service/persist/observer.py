@@ -7,10 +7,11 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from ingest_service.telemetry.health import Health, Phase, Status
+from ingest_service.telemetry.health import Health, Status
 from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
 _DATABASE = "database"
+_MEMBER = "persister"
 
 
 class WorkerObserver(WorkerMetrics):
@@ -19,6 +20,7 @@ class WorkerObserver(WorkerMetrics):
     def __init__(self, registry: CollectorRegistry, health: Health) -> None:
         super().__init__(registry)
         self.health = health
+        health.expect(_MEMBER)
         self.durable: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.faults: dict[int, str] = {}
@@ -37,7 +39,7 @@ class WorkerObserver(WorkerMetrics):
     def partition_stopped(self, partition: int, why: str) -> None:
         """Show a partition that waits for an operator."""
         self.faults[partition] = why
-        self.health.report(f"partition {partition}", Status.UNHEALTHY, time.monotonic(), detail=why)
+        self.health.partition_stopped(f"partition {partition}", why, time.monotonic())
 
     def durable_offset(self, topic: str, partition: int, offset: int) -> None:
         """Show how far a partition is durable; it moves, so it is not stopped."""
@@ -65,6 +67,5 @@ class WorkerObserver(WorkerMetrics):
         self.health.liveness.beat(loop, time.monotonic())
 
     def assigned(self, *, any_partition: bool) -> None:
-        """Show that the worker is a member of its group, unless it is on its way out."""
-        if self.health.phase is not Phase.STOPPING:
-            self.health.phase = Phase.ASSIGNED if any_partition else Phase.STANDING_BY
+        """Show that the worker is a member of its group."""
+        self.health.joined(_MEMBER, any_partition=any_partition)

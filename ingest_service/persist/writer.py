@@ -116,7 +116,7 @@ class Writer:
             self._react(fault)
             self._own.rewind()
         except BrokerUnavailableError as exc:
-            _log.warning("fetching failed, trying again", why=str(exc))
+            _log.warning("fetching failed", why=str(exc))
             self._own.rewind()
             await asyncio.sleep(backoff_seconds(1, self._duty.rng))
 
@@ -167,7 +167,8 @@ class Writer:
             self._own.committed(segment)
         for segment in delivery.lost:
             _log.warning(
-                "another worker moved this partition's ledger: going on from its head",
+                "ledger moved by another worker",
+                topic=segment.stream.topic,
                 partition=segment.stream.partition,
             )
             self._own.reopen(segment.stream.partition)
@@ -206,11 +207,32 @@ class Writer:
         observer, now = self._duty.observer, time()
         others = [each for segment in committed for each in segment.verdicts if each is not None]
         observer.written([row for segment in committed for row in segment.rows], seconds)
-        observer.quarantined(Counter(each for each in others if isinstance(each, str)))
+        reasons = Counter(each for each in others if isinstance(each, str))
+        observer.quarantined(reasons)
         observer.duplicates(sum(isinstance(each, tuple) for each in others))
         # The broker stamps a producer's whole batch with one time: few are different.
         stamps = Counter(stamp for segment in committed for stamp in segment.kafka_times)
         observer.delays({now - stamp / 1000: count for stamp, count in stamps.items()})
+        for segment in committed if reasons else ():
+            _log_quarantined(segment)
+
+
+def _log_quarantined(segment: Segment) -> None:
+    """Say which records are kept aside and why, by the decoder's own words for it."""
+    found = {
+        segment.first_offset + place: verdict
+        for place, verdict in enumerate(segment.verdicts)
+        if isinstance(verdict, str)
+    }
+    if found:
+        _log.warning(
+            "records quarantined",
+            topic=segment.stream.topic,
+            partition=segment.stream.partition,
+            first_offset=min(found),
+            last_offset=max(found),
+            reasons=Counter(found.values()),
+        )
 
 
 def _now() -> float:

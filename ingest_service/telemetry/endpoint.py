@@ -5,23 +5,20 @@ Everything a stranger can make it hold is bounded: connections (the oldest is dr
 one, so nobody can keep a probe out), their life, and by the standard library lines and headers.
 """
 
-import json
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client import CollectorRegistry
 
 from ingest_service.errors import SetupError
+from ingest_service.telemetry.answers import Answers
 from ingest_service.telemetry.health import Health
 
 MAX_CONNECTIONS = 16
@@ -44,7 +41,7 @@ class Endpoint:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = (host, port)
-        self._answers = _Answers(registry, health, clock)
+        self._answers = Answers(registry, health, clock)
 
     def __enter__(self) -> int:
         try:
@@ -71,62 +68,11 @@ class Endpoint:
         self._server.server_close()
 
 
-class _Answers:
-    """The pages: a status, a content type and a body for each path."""
-
-    def __init__(
-        self, registry: CollectorRegistry, health: Health, clock: Callable[[], float]
-    ) -> None:
-        self._registry = registry
-        self._health = health
-        self._clock = clock
-        self._pages: dict[str, Callable[[str], tuple[bool, str, bytes]]] = {
-            "/metrics": self._metrics,
-            "/health": self._alive,
-            "/health/ready": self._ready,
-            "/health/detailed": self._detailed,
-        }
-
-    def to(self, path: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
-        """Answer a request; anything but the four pages is not found."""
-        page = self._pages.get(path.partition("?")[0])
-        if page is None:
-            return HTTPStatus.NOT_FOUND, *_as_json({"pages": sorted(self._pages)})
-        good, content_type, body = page(accept)
-        return HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, content_type, body
-
-    def _metrics(self, accept: str) -> tuple[bool, str, bytes]:
-        # Not prometheus_client's choose_encoder: it repeats a part of the request in a header.
-        if "application/openmetrics-text" in accept:
-            render: Any = openmetrics.generate_latest  # it has no types
-            body = render(self._registry, version="1.0.0")
-            return True, openmetrics.CONTENT_TYPE_LATEST, body
-        return True, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
-
-    def _alive(self, _: str) -> tuple[bool, str, bytes]:
-        now = self._clock()
-        alive = self._health.alive(now)
-        stalled = sorted(self._health.liveness.stalled(now))
-        return alive, *_as_json({"alive": alive, "stalled": stalled})
-
-    def _ready(self, _: str) -> tuple[bool, str, bytes]:
-        ready = self._health.ready()
-        return ready, *_as_json({"ready": ready, "phase": self._health.phase})
-
-    def _detailed(self, _: str) -> tuple[bool, str, bytes]:
-        now = self._clock()
-        return self._health.alive(now), *_as_json(self._health.detailed(now))
-
-
-def _as_json(body: Any) -> tuple[str, bytes]:
-    return "application/json", json.dumps(body, indent=2).encode() + b"\n"
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, address: tuple[str, int], answers: _Answers) -> None:
+    def __init__(self, address: tuple[str, int], answers: Answers) -> None:
         self.answers = answers
         self._open: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
@@ -178,7 +124,7 @@ class _Server(ThreadingHTTPServer):
         del request, client_address
         exc = sys.exception()
         if not isinstance(exc, OSError):
-            structlog.get_logger(__name__).error("http_endpoint_failed", exc_info=exc)
+            structlog.get_logger(__name__).error("page failed", exc_info=exc)
 
 
 def _cut(connection: socket.socket) -> None:

@@ -1,15 +1,24 @@
 """Is this worker alive, may it take work, and how are the things it depends on: three questions.
 
-Pure: whoever tells or asks passes the monotonic time. Alive means that what must move moves;
+No clock: whoever tells or asks passes the monotonic time. Alive means that what must move moves;
 a dependency that is down never makes a worker unhealthy, since a restart would not bring it back
 and an orchestrator that restarts every worker makes an outage worse.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-STALL_SECONDS = 60.0
+import structlog
+
+from ingest_service.telemetry.liveness import STALL_SECONDS, Liveness
+
+BELIEVED_SECONDS = 300.0
+"""How long a report counts that nobody renews, when there is a younger one."""
+STALE_SECONDS = 60.0
+"""After this without a probe a dependency is not called healthy any more: nobody knows."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Status(StrEnum):
@@ -29,73 +38,61 @@ class Phase(StrEnum):
     STOPPING = "stopping"
 
 
-class _Component(NamedTuple):
+class _Report(NamedTuple):
     status: Status
     detail: str
     latency_seconds: float | None
     at: float
 
 
-class _Progress(NamedTuple):
-    position: int
-    since: float
-
-
-class Liveness:
-    """Tells what has not moved for `stall_seconds` although it should have.
-
-    A stuck loop can hide behind a live one (they share the consumer's group membership), so each
-    loop beats under its own name, and each partition is watched by itself.
-    """
-
-    def __init__(self, stall_seconds: float = STALL_SECONDS) -> None:
-        self._stall_seconds = stall_seconds
-        self._beats: dict[str, float] = {}
-        self._partitions: dict[str, _Progress] = {}
-
-    def beat(self, loop: str, now: float) -> None:
-        """Say that this loop has come round."""
-        self._beats[loop] = now
-
-    def retire(self, loop: str) -> None:
-        """Stop watching a loop that has ended as it should."""
-        self._beats.pop(loop, None)
-
-    def observe(
-        self, partition: str, *, position: int, end: int, now: float, cause: str | None = None
-    ) -> None:
-        """Note how far a partition is; with no work, or a known cause, it may stand still.
-
-        `cause` says why it is held: the database is away, an operator has to decide. Call it
-        at least every few seconds for each assigned partition.
-        """
-        before = self._partitions.get(partition)
-        idle = position >= end or cause is not None
-        if before is None or idle or position != before.position:
-            self._partitions[partition] = _Progress(position, now)
-
-    def forget(self, partition: str) -> None:
-        """Stop watching a partition that another worker has now."""
-        self._partitions.pop(partition, None)
-
-    def stalled(self, now: float) -> dict[str, float]:
-        """Return what stands still, by name, and for how many seconds."""
-        since = dict(self._beats) | {
-            f"partition {name}": progress.since
-            for name, progress in self._partitions.copy().items()
-        }
-        return {
-            name: now - moved for name, moved in since.items() if now - moved > self._stall_seconds
-        }
+_BADNESS: Final = (Status.HEALTHY, Status.DEGRADED, Status.UNHEALTHY)
+_WORK, _PROBE = "work", "probe"
 
 
 class Health:
-    """What the three health endpoints answer; written by the worker, read by another thread."""
+    """What the three health endpoints answer; written by the worker, read by another thread.
+
+    A dependency is told of from two sides: what the work met there, and what a probe asks when
+    there is no work. The worse of the two counts: a database that answers a probe may still
+    refuse every write.
+    """
 
     def __init__(self, stall_seconds: float = STALL_SECONDS) -> None:
         self.liveness = Liveness(stall_seconds)
-        self.phase = Phase.STARTING
-        self._components: dict[str, _Component] = {}
+        self._stopping = False
+        self._members: dict[str, Phase] = {}
+        self._reports: dict[tuple[str, str], _Report] = {}
+        self._bad_since: dict[str, float] = {}
+
+    # --- may it take work? -----------------------------------------------------------------------
+
+    def expect(self, member: str) -> None:
+        """Say that this worker is to be a member of a group: not ready before it has joined."""
+        self._members.setdefault(member, Phase.STARTING)
+
+    def joined(self, member: str, *, any_partition: bool) -> None:
+        """Say that the group has answered: with partitions, or to stand by."""
+        self._members[member] = Phase.ASSIGNED if any_partition else Phase.STANDING_BY
+
+    def stop(self) -> None:
+        """Say that the worker is on its way out."""
+        self._stopping = True
+
+    @property
+    def phase(self) -> Phase:
+        """The worker's phase: of several members, the one that has come least far."""
+        if self._stopping:
+            return Phase.STOPPING
+        phases = set(self._members.copy().values())
+        if not phases or Phase.STARTING in phases:
+            return Phase.STARTING
+        return Phase.ASSIGNED if Phase.ASSIGNED in phases else Phase.STANDING_BY
+
+    def ready(self) -> bool:
+        """Tell whether the worker is assigned or stands by; no dependency has a say in it."""
+        return self.phase in (Phase.ASSIGNED, Phase.STANDING_BY)
+
+    # --- how are the things it depends on? -------------------------------------------------------
 
     def report(
         self,
@@ -106,30 +103,81 @@ class Health:
         detail: str = "",
         latency_seconds: float | None = None,
     ) -> None:
-        """Say how a dependency, or a partition, is; `detail` is for a person, without secrets."""
-        self._components[component] = _Component(status, detail, latency_seconds, now)
+        """Say what the work met at a dependency; `detail` is for a person, without secrets."""
+        self._note(component, _WORK, _Report(status, detail, latency_seconds, now))
+
+    def probed(
+        self,
+        component: str,
+        status: Status,
+        now: float,
+        *,
+        detail: str = "",
+        latency_seconds: float | None = None,
+    ) -> None:
+        """Say what came of asking a dependency; its age is watched from here on."""
+        self._note(component, _PROBE, _Report(status, detail, latency_seconds, now))
+
+    def partition_stopped(self, place: str, why: str, now: float) -> None:
+        """Show a partition that waits for an operator; who stopped it has logged it."""
+        self._reports[place, _WORK] = _Report(Status.UNHEALTHY, why, None, now)
 
     def forget(self, component: str) -> None:
         """Say no more about this component."""
-        self._components.pop(component, None)
+        for side in (_WORK, _PROBE):
+            self._reports.pop((component, side), None)
+        self._bad_since.pop(component, None)
+
+    def _note(self, component: str, side: str, report: _Report) -> None:
+        before = self._reports.get((component, _WORK)) or self._reports.get((component, _PROBE))
+        was = self._judged(component, report.at).status if before else Status.HEALTHY
+        self._reports[component, side] = report
+        judged = self._judged(component, report.at)
+        if judged.status is was:
+            return
+        if judged.status is Status.HEALTHY:
+            since = self._bad_since.pop(component, report.at)
+            _log.info(
+                "dependency healthy again",
+                component=component,
+                after_seconds=round(report.at - since, 1),
+            )
+        else:
+            self._bad_since.setdefault(component, report.at)
+            _log.warning(
+                "dependency not healthy",
+                component=component,
+                status=judged.status.value,
+                why=judged.detail,
+            )
+
+    def _judged(self, component: str, now: float) -> _Report:
+        """Return the worse of what the work met and what the probe found, as far as it counts."""
+        probe = self._reports.get((component, _PROBE))
+        sides = [probe, self._reports.get((component, _WORK))]
+        reports = sorted((each for each in sides if each), key=lambda each: each.at)
+        counting = [each for each in reports if now - each.at < BELIEVED_SECONDS] or reports[-1:]
+        worst = max(counting, key=lambda each: (_BADNESS.index(each.status), each.at))
+        if probe and now - probe.at > STALE_SECONDS and worst.status is Status.HEALTHY:
+            detail = f"nobody has asked it for {now - probe.at:.0f} s"
+            return worst._replace(status=Status.DEGRADED, detail=detail)
+        return worst
+
+    # --- the answers -----------------------------------------------------------------------------
 
     def alive(self, now: float) -> bool:
         """Tell whether everything moves that should; False asks for a restart."""
         return not self.liveness.stalled(now)
 
-    def ready(self) -> bool:
-        """Tell whether the worker is assigned or stands by; no dependency has a say in it."""
-        return self.phase in (Phase.ASSIGNED, Phase.STANDING_BY)
-
     def status(self, now: float) -> Status:
         """Return the worst that can be said: stalled, or something not as it should be, or well."""
         if not self.alive(now):
             return Status.UNHEALTHY
-        statuses = {component.status for component in self._components.copy().values()}
+        statuses = {report.status for report in self._components(now).values()}
         return Status.HEALTHY if statuses <= {Status.HEALTHY} else Status.DEGRADED
 
     def detailed(self, now: float) -> Mapping[str, Any]:
-        """Return all of it, for a person or a page that shows it."""
+        """Return all of it, for a person or a page that shows it (`schemas/health.json`)."""
         return {
             "status": self.status(now),
             "ready": self.ready(),
@@ -138,17 +186,20 @@ class Health:
                 name: round(seconds, 1) for name, seconds in self.liveness.stalled(now).items()
             },
             "components": {
-                name: _shown(component, now)
-                for name, component in sorted(self._components.copy().items())
+                name: _shown(report, now) for name, report in sorted(self._components(now).items())
             },
         }
 
+    def _components(self, now: float) -> dict[str, _Report]:
+        names = {name for name, _ in self._reports.copy()}
+        return {name: self._judged(name, now) for name in names}
 
-def _shown(component: _Component, now: float) -> Mapping[str, Any]:
-    latency = component.latency_seconds
+
+def _shown(report: _Report, now: float) -> Mapping[str, Any]:
+    latency = report.latency_seconds
     return {
-        "status": component.status,
-        "detail": component.detail,
+        "status": report.status,
+        "detail": report.detail,
         "latency_ms": None if latency is None else round(latency * 1000, 1),
-        "age_seconds": round(now - component.at, 1),
+        "age_seconds": round(now - report.at, 1),
     }

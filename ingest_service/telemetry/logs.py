@@ -5,29 +5,29 @@ nobody awaited. So no exception's text is logged unless we wrote it (`IngestErro
 operating system did (`OSError`); of all others, the type and where it happened.
 """
 
+import asyncio
 import logging
+import re
 import sys
-import time
-from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from traceback import extract_tb
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
 
 import msgspec
 import structlog
 
 from ingest_service.errors import IngestError
+from ingest_service.telemetry.repeats import TEMPLATE, Event, Repeats
 
-Event = MutableMapping[str, Any]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
-_BURST = 5
-_WINDOW_SECONDS = 10.0
-_MOST_REMEMBERED = 1000
-_IDENTITY = ("event", "level", "logger", "topic", "partition", "component", "error_type")
+_LOOK_EVERY_SECONDS = 1.0
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/-]{1,64}")
 
 
 def configure(
-    level: Literal["debug", "info", "warning", "error"] = "info",
+    level: Level = "info",
     style: Literal["json", "console"] | None = None,
     stream: TextIO | None = None,
 ) -> None:
@@ -43,15 +43,54 @@ def configure(
             structlog.processors.add_log_level,
             _name_logger,
             without_exception_texts,
-            Repeats(),
+            _without_nothing,
+            # Before repeats are left out: the last of them is told later, with its own time.
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            Repeats(),
             _one_line if style == "json" else _for_a_person(stream),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Loggers(stream),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_ThroughStructlog()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_ThroughStructlog()], force=True)
+    set_level(level)
+
+
+def set_level(level: Level) -> None:
+    """Write our lines from this level on; other libraries' from `warning`, `info` with `debug`."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logging.getLogger().setLevel(logging.INFO if level == "debug" else logging.WARNING)
+
+
+@asynccontextmanager
+async def telling_repeats() -> AsyncIterator[None]:
+    """Tell what was left out of the log, when its time is over and when the block ends."""
+    telling = asyncio.create_task(_keep_telling(), name="tell-repeats")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        tell_repeats(all_of_them=True)
+
+
+async def _keep_telling() -> None:
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        tell_repeats()
+
+
+def tell_repeats(*, all_of_them: bool = False) -> None:
+    """Write the last of each kind of event that was left out, with how many there were."""
+    config = structlog.get_config()
+    *_, repeats, render = config["processors"]
+    if isinstance(repeats, Repeats):
+        for event in repeats.overdue(all_of_them=all_of_them):
+            config["logger_factory"]().msg(render(None, "", event))
+
+
+def request_id(key: bytes | None) -> str | None:
+    """Return a record's request id, if it looks like one: no word of a user's gets into a log."""
+    return key.decode() if key is not None and _REQUEST_ID.fullmatch(key) else None
 
 
 def say_exception(exc: BaseException) -> str:
@@ -87,38 +126,6 @@ def without_exception_texts(_: Any, __: str, event: Event) -> Event:
     return event
 
 
-class Repeats:
-    """Let the first few of the same event through in each window, and count the others.
-
-    The count goes out as `suppressed` with the next one that passes. The same event about
-    another partition or component is another event.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seen: OrderedDict[tuple[str, ...], tuple[float, int]] = OrderedDict()
-
-    def __call__(self, _: Any, __: str, event: Event) -> Event:
-        """Pass the event on, or drop it."""
-        key = tuple(str(event.get(field, "")) for field in _IDENTITY)
-        now = self._clock()
-        since, count = self._seen.get(key, (now, 0))
-        if now - since >= _WINDOW_SECONDS:
-            if count > _BURST:
-                event["suppressed"] = count - _BURST
-            since, count = now, 0
-        self._remember(key, since, count + 1)
-        if count >= _BURST:
-            raise structlog.DropEvent
-        return event
-
-    def _remember(self, key: tuple[str, ...], since: float, count: int) -> None:
-        self._seen[key] = (since, count)
-        self._seen.move_to_end(key)
-        if len(self._seen) > _MOST_REMEMBERED:
-            self._seen.popitem(last=False)
-
-
 class _Loggers:
     """Makes the loggers that write; each knows its name, for the `logger` field."""
 
@@ -142,7 +149,14 @@ def _name_logger(logger: Any, _: str, event: Event) -> Event:
 
 
 def _for_a_person(stream: TextIO) -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
+    # Values are quoted: a line end or an escape sequence in one would forge lines on a terminal.
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), timestamp_key="time", repr_native_str=True
+    )
+
+
+def _without_nothing(_: Any, __: str, event: Event) -> Event:
+    return {key: value for key, value in event.items() if value is not None}
 
 
 def _one_line(_: Any, __: str, event: Event) -> str:
@@ -159,7 +173,10 @@ class _ThroughStructlog(logging.Handler):
         message = _worded(record).partition("\n")[0]
         logger = structlog.get_logger(record.name)
         logger.log(
-            min(record.levelno // 10 * 10, logging.CRITICAL), message, exc_info=record.exc_info
+            min(record.levelno // 10 * 10, logging.CRITICAL),
+            message,
+            exc_info=record.exc_info,
+            **{TEMPLATE: str(record.msg)},
         )
 
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 
 import pytest
+import structlog
+import typer
 
 from ingest_service.cli import output
 from ingest_service.errors import BrokerUnavailableError, SetupError
+from ingest_service.telemetry import logs
 
 CANARY = "canary-of-an-event"
 
@@ -87,3 +92,46 @@ def test_work_runs_to_its_end() -> None:
         return 7
 
     assert output.run(work()) == 7
+
+
+async def fails(exc: Exception) -> None:
+    raise exc
+
+
+@pytest.mark.parametrize(
+    ("exc", "code", "event"),
+    [
+        (SetupError("set it"), 2, "worker ended"),
+        (BrokerUnavailableError("start it"), 1, "worker ended"),
+        (ExceptionGroup("", [BrokerUnavailableError("b"), SetupError("s")]), 2, "worker ended"),
+        (LookupError(CANARY), 70, "worker failed: please report this as a bug"),
+        (
+            ExceptionGroup(CANARY, [SetupError("s"), LookupError(CANARY)]),
+            70,
+            "worker failed: please report this as a bug",
+        ),
+    ],
+)
+def test_end_of_a_worker_is_a_line_of_its_log(
+    exc: Exception, code: int, event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody sits beside it: what reads its log as JSON reads its end as well, and no content."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("info", "json")
+    try:
+        with pytest.raises(typer.Exit) as end:
+            output.run_worker(fails(exc))
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert end.value.exit_code == line["exit_code"] == code
+    assert (line["event"], line["level"]) == (event, "critical")
+    assert CANARY not in str(line)
+    if code == 70:
+        assert line["error_type"] == "LookupError"
+        assert isinstance(line["where"], list)
+    else:
+        assert line["why"] in {"set it", "start it", "b; s"}

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING
@@ -15,9 +16,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from ingest_service.errors import SetupError
-from ingest_service.telemetry import endpoint
+from ingest_service.telemetry import answers, endpoint
 from ingest_service.telemetry.endpoint import Endpoint
-from ingest_service.telemetry.health import Health, Phase, Status
+from ingest_service.telemetry.health import Health, Status
 from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_health_fails_only_when_something_stands_still(worker: Worker) -> None:
 def test_readiness_follows_the_phase(worker: Worker) -> None:
     """503 before the first group join, 200 while standing by."""
     assert ask(worker.port, "/health/ready")[0].status == 503
-    worker.health.phase = Phase.STANDING_BY
+    worker.health.joined("persister", any_partition=False)
     assert ask(worker.port, "/health/ready")[0].status == 200
 
 
@@ -255,6 +256,39 @@ def test_nothing_is_left_after_the_block() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+class Counts:
+    """A collector that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def describe(self) -> list:
+        return []
+
+    def collect(self) -> list:
+        self.asked += 1
+        return []
+
+
+def test_storm_of_scrapes_renders_the_page_a_few_times(worker: Worker) -> None:
+    """Scrapers that come at once share a page: to render holds the interpreter."""
+    counts = Counts()
+    worker.registry.register(counts)
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as scrapers:
+        pages = list(scrapers.map(lambda _: ask(worker.port, "/metrics")[0].status, range(100)))
+    assert pages == [200] * 100
+    assert counts.asked <= 1 + (time.monotonic() - began) / answers._KEPT_SECONDS
+
+
+def test_page_is_kept_for_a_moment_only(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been counted since shows at the next scrape."""
+    monkeypatch.setattr(answers, "_KEPT_SECONDS", 0.0)
+    for count in (1, 2):
+        worker.metrics.duplicates(1)
+        assert f"sark_audit_duplicates_total {count}.0" in ask(worker.port, "/metrics")[1].decode()
 
 
 class BreaksLater:

@@ -13,7 +13,8 @@ from asyncpg import UniqueViolationError
 
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.telemetry import logs
-from ingest_service.telemetry.logs import Repeats, configure, say_exception
+from ingest_service.telemetry.logs import configure, request_id, say_exception, set_level
+from waiting import until
 
 if TYPE_CHECKING:
     import io
@@ -132,47 +133,83 @@ def test_console_is_for_people(log: io.StringIO) -> None:
     structlog.get_logger().info("assigned", partition=3)
     assert "assigned" in log.getvalue()
     assert "partition=3" in log.getvalue()
+    structlog.get_logger().info("refused", why="\x1b[2J\nforged")
+    assert "\x1b" not in log.getvalue()
+    assert "\nforged" not in log.getvalue()
     with pytest.raises(json.JSONDecodeError):
         lines(log)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def passed(repeats: Repeats, **event: object) -> dict | None:
-    try:
-        return dict(repeats(None, "", dict(event)))
-    except structlog.DropEvent:
-        return None
-
-
-def test_repeated_event_is_held_back_and_counted() -> None:
-    """A few a window pass; the next after it says how many did not."""
-    clock = Clock()
-    repeats = Repeats(clock)
-    out = [passed(repeats, event="retry") for _ in range(20)]
-    assert sum(event is not None for event in out) == 5
-    clock.now = 11.0
-    assert passed(repeats, event="retry") == {"event": "retry", "suppressed": 15}
-    clock.now = 30.0
-    assert passed(repeats, event="retry") == {"event": "retry"}
+def test_level_changes_while_it_runs(log: io.StringIO) -> None:
+    """Loggers that exist already follow, and so do other libraries' lines."""
+    logger = structlog.get_logger()
+    for level in ("debug", "error"):
+        set_level(level)
+        logger.debug("ours at %s", level)
+        logging.getLogger("aiokafka").info("theirs at %s", level)
+        logging.getLogger("aiokafka").error("trouble at %s", level)
+    assert [line["event"] for line in lines(log)] == [
+        "ours at debug",
+        "theirs at debug",
+        "trouble at debug",
+    ]
 
 
-def test_other_partitions_are_other_events() -> None:
-    """One partition's noise hides no other partition's news."""
-    repeats = Repeats(Clock())
-    for _ in range(20):
-        passed(repeats, event="stopped", partition=1)
-    assert passed(repeats, event="stopped", partition=2) is not None
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (b"req-7/2026.11:a_b", "req-7/2026.11:a_b"),
+        (b"x" * 64, "x" * 64),
+        (b"x" * 65, None),
+        (b"alice@example.com", None),
+        (b"two words", None),
+        ("café".encode(), None),
+        (b"\xff", None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_request_id_is_shown_when_it_looks_like_one(key: bytes | None, shown: str | None) -> None:
+    """Whoever makes requests chooses the id: no sentence of theirs gets into a log."""
+    assert request_id(key) == shown
 
 
-def test_memory_of_repeats_is_bounded() -> None:
-    """A thousand kinds of events are remembered, not a million."""
-    repeats = Repeats(Clock())
-    for n in range(5000):
-        passed(repeats, event=f"e{n}")
-    assert len(repeats._seen) <= logs._MOST_REMEMBERED
+def test_field_that_nobody_knows_is_left_out(log: io.StringIO) -> None:
+    """A line says what there is to say: no nulls."""
+    structlog.get_logger().info("event", request_id=None, offset=0)
+    assert "request_id" not in lines(log)[0]
+    assert lines(log)[0]["offset"] == 0
+
+
+async def test_what_was_left_out_is_told_in_the_end(log: io.StringIO) -> None:
+    """The last repeat is written with how many there were, at the latest when the worker ends."""
+    logger = structlog.get_logger("ingest_service.test")
+    async with logs.telling_repeats():
+        for offset in range(5):
+            logger.warning("again", offset=offset)
+        assert [line["offset"] for line in lines(log)] == [0]
+    first, last = lines(log)
+    assert (last["offset"], last["left_out"], last["level"]) == (4, 4, "warning")
+    assert last["time"] >= first["time"]
+    assert last["logger"] == "ingest_service.test"
+
+
+async def test_what_was_left_out_is_told_while_the_worker_runs(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst that ends is not forgotten until the next one."""
+    monkeypatch.setattr(logs, "_LOOK_EVERY_SECONDS", 0.001)
+    monkeypatch.setattr("ingest_service.telemetry.repeats.WINDOW_SECONDS", 0.05)
+    async with logs.telling_repeats():
+        for _ in range(3):
+            structlog.get_logger().warning("again")
+        await until(lambda: len(lines(log)) == 2)
+        assert lines(log)[1]["left_out"] == 2
+
+
+def test_libraries_line_that_differs_by_its_arguments_is_one_line(log: io.StringIO) -> None:
+    """Another library's words are one event, whatever it puts into them."""
+    for node in range(20):
+        logging.getLogger("aiokafka").warning("no connection to node %s", node)
+    assert [line["event"] for line in lines(log)] == ["no connection to node 0"]
+    assert "_template" not in log.getvalue()
