@@ -1,6 +1,7 @@
 """What passes between the pipelines and the adapters, and is neither record nor ledger entry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from ingest_service.events.record import Row
@@ -88,3 +89,26 @@ class RepeatedId(NamedTuple):
     keys_twice: int
     stream_id: int
     offset: int
+
+
+class Cut(NamedTuple):
+    """A run of a stream's ledger entries: sequences, offsets, records, the last one's hash."""
+
+    first: int
+    last: int
+    first_offset: int
+    next_offset: int
+    records: int
+    last_hash: bytes
+
+
+class Scope(NamedTuple):
+    """What to ask whole tables about: these streams (None: any), or only this time of them.
+
+    With a time: what says that it is of that time, and what stands in the ranges.
+    """
+
+    stream_ids: Sequence[int] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ranges: Sequence[Range] = ()

@@ -1,224 +1,168 @@
-"""What `verify` reads from the database, from one snapshot, beside whoever is writing."""
+"""One snapshot of the database for `verify`, and what it reads of the chain."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
 
 from ingest_service import ledger
-from ingest_service.adapters import evidence_statements as sql
+from ingest_service.adapters import evidence_ledger as sql
+from ingest_service.adapters.evidence_tables import Tables
 from ingest_service.adapters.sessions import in_role, open_session
-from ingest_service.events.record import Row
 from ingest_service.ledger import Entry, Stream
-from ingest_service.shapes import (
-    Claim,
-    Place,
-    QuarantineClaim,
-    QuarantineDifference,
-    Range,
-    RepeatedId,
-)
+from ingest_service.shapes import Cut
 
-ENTRIES_A_FETCH = 500
-ORIGINALS_A_FETCH = 8  # each is up to 16 MiB
+FIRST, LAST = -(2**63), 2**63 - 1
+"""The least and the greatest sequence that the tables can hold."""
+
+PACKED_BYTES = 64 * 1024 * 1024
+"""More than any entry's originals take: what is larger was forged, and is not even fetched."""
+
+_FETCH_BYTES = 16 * 1024 * 1024
+_ENTRIES_A_FETCH = 500
+_ORIGINALS_A_FETCH = 100
 
 _BEGIN = "begin isolation level repeatable read read only"
 _EXPORT = "select pg_export_snapshot()"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, OverflowError)
 
 
-class ClaimRefusedError(Exception):
-    """The database cannot even read what a claim says, so no row can hold it."""
+class _Size(NamedTuple):
+    """Where an entry's originals are, and how large."""
+
+    sequence: int
+    created_at: datetime
+    packed_bytes: int
 
 
 @asynccontextmanager
-async def open_evidence(dsn: str) -> AsyncIterator["Evidence"]:
+async def open_evidence(dsn: str, snapshot: str | None = None) -> AsyncIterator["Evidence"]:
     """Yield one read-only snapshot, on two connections: one reads on while the other compares.
 
-    Raises `SetupError` or `DatabaseUnavailableError`, with what to do about it, also out of every
-    method while it is open.
+    With the `snapshot` of another evidence that is still open: exactly what that one sees. Raises
+    `SetupError` or `DatabaseUnavailableError`, with what to do about it, also out of every method
+    while it is open.
     """
     with in_role("gateway_audit_operator"):
         async with open_session(dsn, "verify") as reader, open_session(dsn, "verify") as comparer:
-            await reader.execute(_BEGIN)
+            await _begin(reader, snapshot)
             # In index order, never by sorting a stream's whole originals first.
             await reader.execute("set local enable_sort = off")
-            evidence = Evidence(reader, comparer, await reader.fetchval(_EXPORT))
-            await evidence.share_snapshot()
-            yield evidence
+            exported = snapshot or await reader.fetchval(_EXPORT)
+            tables = Tables(comparer, lambda: _begin(comparer, exported))
+            await tables.begin()
+            yield Evidence(reader, tables, exported)
+
+
+async def _begin(connection: asyncpg.Connection, snapshot: str | None) -> None:
+    await connection.execute(_BEGIN)
+    if snapshot is not None:
+        await connection.execute(f"set transaction snapshot '{snapshot}'")
 
 
 class Evidence:
-    """One snapshot of the ledger, the originals, the rows and the quarantine.
+    """The ledger and the originals as of one moment; `tables` are the rows and the quarantine.
 
     `entries` and `originals` may be read while one comparison at a time is under way.
     """
 
-    def __init__(
-        self, reader: asyncpg.Connection, comparer: asyncpg.Connection, snapshot: str
-    ) -> None:
+    def __init__(self, reader: asyncpg.Connection, tables: Tables, snapshot: str) -> None:
+        self.tables = tables
+        self.snapshot = snapshot
         self._reader = reader
-        self._comparer = comparer
-        self._snapshot = snapshot
-
-    async def share_snapshot(self) -> None:
-        """Begin the comparing transaction: it sees exactly what the reading one sees."""
-        await self._comparer.execute(f"{_BEGIN}; set transaction snapshot '{self._snapshot}'")
-        # Each batch is planned for its own days, so that chunks of other days are left out.
-        await self._comparer.execute("set local plan_cache_mode = force_custom_plan")
-        await self._comparer.execute("set local jit = off; set local work_mem = '64MB'")
-
-    async def on_its_way(self) -> None:
-        """Return once the comparison under way has been sent: it goes on while we compute.
-
-        A batch is more than a socket takes at once, and nothing is sent while Python computes.
-        """
-        comparer: Any = self._comparer
-        transport: asyncio.Transport = comparer._transport  # noqa: SLF001 - no public way
-        await asyncio.sleep(0)
-        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - nothing tells when it is empty
-            await asyncio.sleep(0)
-
-    # --- the ledger and the originals ------------------------------------------------------------
 
     async def streams(self) -> list[Stream]:
         """Return every stream by topic, partition and epoch."""
         return [Stream(*row) for row in await self._reader.fetch(sql.STREAMS)]
 
-    async def expected_records(self, stream_ids: Sequence[int]) -> int:
-        """Return how many records these streams' entries say they cover."""
-        return int(await self._reader.fetchval(sql.EXPECTED_RECORDS, stream_ids))
+    async def cuts(
+        self, stream_id: int, records: int, first: int = FIRST, last: int = LAST
+    ) -> list[Cut]:
+        """Return a stream's entries, or those from sequence to sequence, in runs of so many."""
+        found = await self._reader.fetch(sql.CUTS, stream_id, first, last, records)
+        return [Cut(*row) for row in found]
 
-    async def entries(self, stream_id: int) -> AsyncIterator[Entry]:
-        """Yield a stream's ledger entries in order, a fetch at a time."""
-        cursor = self._reader.cursor(sql.ENTRIES, stream_id, prefetch=ENTRIES_A_FETCH)
+    async def entries(
+        self, stream_id: int, first: int = FIRST, last: int = LAST
+    ) -> AsyncIterator[Entry]:
+        """Yield the ledger entries from one sequence to another, a fetch at a time."""
+        cursor = self._reader.cursor(sql.ENTRIES, stream_id, first, last, prefetch=_ENTRIES_A_FETCH)
         async for row in cursor:
-            entry = Entry(*row)
-            # jsonb puts in spaces and orders keys its own way; the hash covers the one form.
-            yield entry._replace(limits=ledger.canonical_json(msgspec.json.decode(entry.limits)))
+            yield _entry(row)
 
-    async def originals(self, stream_id: int) -> AsyncIterator[tuple[int, bytes]]:
-        """Yield what is kept of a stream, packed, in order of the entries' sequence."""
-        cursor = self._reader.cursor(sql.ORIGINALS, stream_id, prefetch=ORIGINALS_A_FETCH)
-        async for sequence, records in cursor:
-            yield sequence, records
+    async def entries_before(self, stream_id: int, sequence: int) -> list[Entry]:
+        """Return the two entries before a sequence, or as many as there are, in order."""
+        found = await self._reader.fetch(sql.ENTRIES_BEFORE, stream_id, sequence)
+        return [_entry(row) for row in reversed(found)]
 
-    # --- the rows --------------------------------------------------------------------------------
+    async def entries_of(
+        self, stream_id: int, offsets: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Return, of each range of offsets that entries hold, the first and last sequence."""
+        firsts, ends = [each[0] for each in offsets], [each[1] for each in offsets]
+        found = await self._reader.fetch(sql.ENTRIES_OF_OFFSETS, stream_id, firsts, ends)
+        return [(row[0], row[1]) for row in found]
 
-    async def unconfirmed(self, claims: Sequence[Claim]) -> list[int]:
-        """Return the claims, by index, for which no row equal in every column stands there.
+    async def last_sequence(self, stream_id: int) -> int | None:
+        """Return the sequence of a stream's last entry, None when it has none."""
+        found: int | None = await self._reader.fetchval(sql.LAST_SEQUENCE, stream_id)
+        return found
 
-        Raises `ClaimRefusedError` when the database cannot read one of them.
+    async def newest_records(self, stream_id: int, sequence: int) -> tuple[int, bytes] | None:
+        """Return the newest originals at or before a sequence: under which one, and packed."""
+        found = await self._reader.fetchrow(sql.NEWEST_RECORDS, stream_id, sequence, PACKED_BYTES)
+        return None if found is None else (found[0], found[1])
+
+    async def originals(
+        self, stream_id: int, first: int = FIRST, last: int = LAST
+    ) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield (sequence, packed records) in order; nothing of what is larger than any entry's.
+
+        At most `_FETCH_BYTES` are held at once, or one entry's.
         """
-        # Nearly always one stream: known beforehand, the others' rows of that time are left out.
-        streams = sorted({claim.stream_id for claim in claims})
-        found = await self._compare(sql.UNCONFIRMED, claims, streams)
-        return sorted(row[0] - 1 for row in found)
-
-    async def by_key(self, claims: Sequence[Claim]) -> list[tuple[int, list[str]]]:
-        """Return each row that has a claim's id and time: the claim's index, what differs."""
-        found = await self._compare(sql.BY_KEY, claims)
-        return [(row[0] - 1, row[1]) for row in found]
-
-    async def by_place(self, claims: Sequence[Claim]) -> list[tuple[int, list[str]]]:
-        """Return each row that stands at a claim's place: the claim's index, what differs."""
-        found = await self._compare(sql.BY_PLACE, claims)
-        return [(row[0] - 1, row[1]) for row in found]
-
-    async def _compare(
-        self, query: str, claims: Sequence[Claim], *more: object
-    ) -> list[asyncpg.Record]:
-        try:
-            return await self._comparer.fetch(query, *_columns(claims), *_bounds(claims), *more)
-        except _REFUSED as exc:
-            # The error ended the transaction, but not the snapshot. A savepoint for each batch
-            # would cost the overlap with the reading side.
-            await self._comparer.execute("rollback")
-            await self.share_snapshot()
-            raise ClaimRefusedError from exc
-
-    # --- quarantine ------------------------------------------------------------------------------
-
-    async def quarantine_differences(
-        self, where: Range, claims: Sequence[QuarantineClaim]
-    ) -> list[QuarantineDifference]:
-        """Return where quarantine in a range of offsets is not exactly what the claims say."""
-        columns = zip(*claims, strict=True) if claims else [()] * len(QuarantineClaim._fields)
-        found = await self._comparer.fetch(sql.QUARANTINE, *where, *map(list, columns))
-        return [QuarantineDifference(*row) for row in found]
-
-    async def quarantine_outside(
-        self, stream_ids: Sequence[int] | None, covered: Sequence[Range], limit: int
-    ) -> tuple[int, list[Place]]:
-        """Return how many quarantine rows stand outside the ranges, and the first of them."""
-        found = await self._comparer.fetch(
-            sql.QUARANTINE_OUTSIDE, stream_ids, *_arrays(covered), limit
+        sizes: list[_Size] = []
+        cursor = self._reader.cursor(
+            sql.ORIGINAL_SIZES, stream_id, first, last, prefetch=_ENTRIES_A_FETCH
         )
-        return (found[0][2] if found else 0), [(row[0], row[1]) for row in found]
+        async for row in cursor:
+            size = _Size(*row)
+            if sizes and _is_enough(sizes, size):
+                async for kept in self._fetched(stream_id, sizes):
+                    yield kept
+                sizes = []
+            sizes.append(size)
+        if sizes:
+            async for kept in self._fetched(stream_id, sizes):
+                yield kept
 
-    # --- completeness ----------------------------------------------------------------------------
-
-    async def rows_per_block(
-        self, stream_ids: Sequence[int] | None, block_bits: int, blind: Sequence[Range]
-    ) -> AsyncIterator[tuple[Place, int]]:
-        """Yield ((stream id, block), rows in it), rows in the blind ranges left out."""
-        cursor = self._comparer.cursor(
-            sql.ROWS_PER_BLOCK, stream_ids, block_bits, *_arrays(blind), prefetch=ENTRIES_A_FETCH
+    async def _fetched(
+        self, stream_id: int, sizes: list[_Size]
+    ) -> AsyncIterator[tuple[int, bytes]]:
+        first, last = sizes[0], sizes[-1]
+        times = [each.created_at for each in sizes]
+        wanted = sum(each.packed_bytes <= PACKED_BYTES for each in sizes)
+        found: Iterator[asyncpg.Record] = iter(
+            await self._reader.fetch(
+                sql.ORIGINALS,
+                stream_id,
+                *(first.sequence, first.created_at, last.sequence, last.created_at),
+                *(min(times), max(times), PACKED_BYTES, wanted),
+            )
         )
-        async for stream_id, block, count in cursor:
-            yield (stream_id, block), count
-
-    async def places_in_blocks(
-        self, block_bits: int, blocks: Sequence[Place]
-    ) -> AsyncIterator[tuple[Place, int]]:
-        """Yield ((stream id, offset), rows at that place) of these blocks, in order."""
-        ids, numbers = [place[0] for place in blocks], [place[1] for place in blocks]
-        cursor = self._comparer.cursor(
-            sql.PLACES_IN_BLOCKS, block_bits, ids, numbers, prefetch=ENTRIES_A_FETCH
-        )
-        async for stream_id, offset, count in cursor:
-            yield (stream_id, offset), count
-
-    async def counts_in_ranges(self, ranges: Sequence[Range]) -> list[tuple[int, int]]:
-        """Return (rows, quarantine rows) that stand in each range."""
-        rows = await self._counts(sql.ROWS_IN_RANGES, ranges)
-        aside = await self._counts(sql.QUARANTINE_IN_RANGES, ranges)
-        return list(zip(rows, aside, strict=True))
-
-    async def _counts(self, query: str, ranges: Sequence[Range]) -> list[int]:
-        """Return a count for each range; the statement leaves out those without a row."""
-        counts = [0] * len(ranges)
-        for index, count in await self._comparer.fetch(query, *_arrays(ranges)):
-            counts[index - 1] = count
-        return counts
-
-    async def repeated_ids(self, stream_ids: Sequence[int] | None, limit: int) -> list[RepeatedId]:
-        """Return ids that stand more than once, each with the place of its newest row."""
-        found = await self._comparer.fetch(sql.REPEATED_IDS, stream_ids, limit)
-        return [RepeatedId(*row) for row in found]
+        for size in sizes:
+            is_honest = size.packed_bytes <= PACKED_BYTES
+            yield (size.sequence, next(found)["records"] if is_honest else b"")
 
 
-def _columns(claims: Sequence[Claim]) -> list[Sequence[object]]:
-    """Return the claims as one array a column, in the order of the statements."""
-    columns: list[Sequence[object]] = list(zip(*(claim.row for claim in claims), strict=True))
-    columns[Row._fields.index("metadata")] = [claim.row.metadata.decode() for claim in claims]
-    columns[Row._fields.index("kafka_offset")] = [claim.offset for claim in claims]
-    return [*columns, [claim.stream_id for claim in claims]]
+def _is_enough(sizes: Sequence[_Size], more: _Size) -> bool:
+    """Tell whether one more would be too much to fetch at once."""
+    together = sum(each.packed_bytes for each in sizes) + more.packed_bytes
+    return together > _FETCH_BYTES or len(sizes) >= _ORIGINALS_A_FETCH
 
 
-def _bounds(claims: Sequence[Claim]) -> tuple[datetime, datetime]:
-    times = [claim.row.timestamp_us for claim in claims]
-    return _time(min(times)), _time(max(times))
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def _arrays(ranges: Sequence[Range]) -> list[list[int]]:
-    return [[each[part] for each in ranges] for part in range(3)]
+def _entry(row: asyncpg.Record) -> Entry:
+    entry = Entry(*row)
+    # jsonb puts in spaces and orders keys its own way; the hash covers the one form.
+    return entry._replace(limits=ledger.canonical_json(msgspec.json.decode(entry.limits)))

@@ -1,34 +1,7 @@
-"""The SQL that `verify` speaks, in one place: reading only, and no temporary table."""
-
-STREAMS = """
-select id, topic, partition, epoch
-from gateway_audit_streams
-order by topic, partition, epoch
-"""
-
-EXPECTED_RECORDS = """
-select coalesce(sum(next_offset - first_offset), 0)::bigint
-from gateway_audit_ledger
-where kind = 'records' and stream_id = any ($1::smallint[])
-"""
-
-ENTRIES = """
-select stream_id, sequence, kind, first_offset, next_offset, row_count, duplicate_count,
-    quarantine_count, contract, limits::text, digest, previous_hash, hash
-from gateway_audit_ledger
-where stream_id = $1
-order by sequence
-"""
-
-ORIGINALS = """
-select sequence, records
-from gateway_audit_originals
-where stream_id = $1
-order by sequence, created_at
-"""
+"""The SQL that compares tables with what the originals say: no right to make a table is needed."""
 
 # --- rows ----------------------------------------------------------------------------------------
-# What the originals decode to comes as arrays, one a column: no right to make a table is needed.
+# What the originals decode to comes as arrays, one a column.
 # jsonb is compared as text: to `=`, 1.10 and 1.1 are equal, and so are 0 and -0.
 
 _EXPECTED = """
@@ -109,90 +82,6 @@ join gateway_audit_events as found
 where $14::timestamptz <= $15::timestamptz -- here the times are what may be wrong: not used
 """  # noqa: S608 - constants only
 
-# --- completeness --------------------------------------------------------------------------------
-
-# A block is 2^$2 offsets of a stream. Rows in ranges that cannot be judged are left out.
-ROWS_PER_BLOCK = """
-select stream_id, kafka_offset >> $2::int as block, count(*)
-from gateway_audit_events as found
-where ($1::smallint[] is null or stream_id = any ($1))
-    and not exists (
-        select from unnest($3::smallint[], $4::bigint[], $5::bigint[])
-            as blind (stream_id, first_offset, next_offset)
-        where blind.stream_id = found.stream_id and found.kafka_offset >= blind.first_offset
-            and found.kafka_offset < blind.next_offset)
-group by 1, 2
-"""
-
-PLACES_IN_BLOCKS = """
-select stream_id, kafka_offset, count(*)
-from gateway_audit_events
-where (stream_id, kafka_offset >> $1::int) in (
-    select stream_id, block from unnest($2::smallint[], $3::bigint[]) as odd (stream_id, block))
-group by 1, 2
-order by 1, 2
-"""
-
-_RANGES = """
-unnest($1::smallint[], $2::bigint[], $3::bigint[])
-    with ordinality as given (stream_id, first_offset, next_offset, index)
-"""
-
-_IN_RANGE = """
-found.stream_id = given.stream_id and found.kafka_offset >= given.first_offset
-    and found.kafka_offset < given.next_offset
-"""
-
-ROWS_IN_RANGES = f"""
-select given.index, count(*)
-from gateway_audit_events as found
-join {_RANGES} on {_IN_RANGE}
-group by 1
-"""  # noqa: S608 - constants only
-
-QUARANTINE_IN_RANGES = f"""
-select given.index, count(*)
-from gateway_audit_quarantine as found
-join {_RANGES} on {_IN_RANGE}
-group by 1
-"""  # noqa: S608 - constants only
-
-# Ids that stand more than once: at two times (the key allows it), or twice under one key (which
-# only a table whose key was switched off, or a compressed chunk, can hold).
-REPEATED_IDS = """
-with keys as (
-    select id, "timestamp", count(*) as copies
-    from gateway_audit_events
-    where $1::smallint[] is null or stream_id = any ($1)
-    group by id, "timestamp"
-),
-ids as (
-    select id, count(*) as times, max(copies) as copies
-    from keys
-    group by id
-    having count(*) > 1 or max(copies) > 1
-),
-repeated as (
-    select id, times, copies,
-        count(*) filter (where times > 1) over () as ids_at_two_times,
-        count(*) filter (where copies > 1) over () as keys_twice
-    from ids
-    order by id
-    limit $2
-)
-select repeated.times, repeated.copies, repeated.ids_at_two_times, repeated.keys_twice,
-    place.stream_id, place.kafka_offset
-from repeated
-cross join lateral (
-    select stream_id, kafka_offset
-    from gateway_audit_events as found
-    where found.id = repeated.id
-        and ($1::smallint[] is null or found.stream_id = any ($1))
-    order by found.created_at desc, stream_id desc, kafka_offset desc
-    limit 1
-) as place
-"""
-
 # --- quarantine ----------------------------------------------------------------------------------
 
 # What the originals say against what is there, both ways, for one range of offsets.
@@ -223,19 +112,4 @@ where expected.reason is null or found.reason is null
     or (found.key, found.headers, found.value, found.reason)
         is distinct from (expected.key, expected.headers, expected.value, expected.reason)
 order by kafka_offset
-"""
-
-# Quarantine outside every range that the ledger's records cover.
-QUARANTINE_OUTSIDE = """
-select stream_id, kafka_offset, count(*) over () as total
-from gateway_audit_quarantine as found
-where ($1::smallint[] is null or stream_id = any ($1))
-    and not exists (
-        select from unnest($2::smallint[], $3::bigint[], $4::bigint[])
-            as covered (stream_id, first_offset, next_offset)
-        where covered.stream_id = found.stream_id
-            and found.kafka_offset >= covered.first_offset
-            and found.kafka_offset < covered.next_offset)
-order by stream_id, kafka_offset
-limit $5
 """

@@ -19,8 +19,8 @@ from rich.progress import (
 from ingest_service import settings
 from ingest_service.cli.output import FOUND_WRONG, run
 from ingest_service.cli.verify_report import as_json, as_text
+from ingest_service.compliance.selection import Selection
 from ingest_service.compliance.verify import Progress as Told
-from ingest_service.compliance.verify import Selection
 from ingest_service.compliance.verify import verify as prove
 from ingest_service.errors import DatabaseUnavailableError, SetupError
 

@@ -11,6 +11,13 @@ from ingest_service.originals import Original
 _INT64 = range(-(2**63), 2**63)
 
 
+class Anchored(NamedTuple):
+    """What somebody outside signed: the records before this offset have this digest."""
+
+    next_offset: int
+    digest: bytes
+
+
 class Tail(NamedTuple):
     """The end of what was walked: the last entry, and the digests that may stand there.
 
@@ -54,14 +61,33 @@ def advance(
     return Tail(entry, computed | {entry.digest}), found
 
 
+def digests_at(
+    stream: Stream, tail: Tail | None, entry: Entry, originals: Sequence[Original], offset: int
+) -> frozenset[bytes]:
+    """Return the digests that may stand at an offset within an entry; none when unknown.
+
+    `tail` is the one before the entry. An anchor may stand anywhere between two records: a
+    failover cuts entries anew, and the digest does not depend on where they are cut.
+    """
+    if offset == entry.next_offset:
+        return advance(stream, tail, entry, originals)[0].digests
+    is_within = entry.first_offset <= offset < entry.next_offset
+    if entry.kind != "records" or not is_within or not _covers(entry, originals):
+        return frozenset()
+    before = tail.digests if tail is not None and _follows(tail.entry, entry) else frozenset()
+    frames = [each.frame for each in originals[: offset - entry.first_offset]]
+    return frozenset(ledger.extend_digest(digest, frames) for digest in before)
+
+
 def judgeable(originals: Sequence[Original]) -> bool:
     """Tell whether the originals are one record an offset, in order, so that each can be judged."""
-    first = originals[0].record.offset if originals else 0
-    return all(
-        each.record.offset == first + n
-        and each.record.offset in _INT64
-        and each.record.timestamp in _INT64
-        for n, each in enumerate(originals)
+    if not originals:
+        return True
+    offsets = [each.record.offset for each in originals]
+    times = [each.record.timestamp for each in originals]
+    bounds = offsets[0], offsets[-1], min(times), max(times)
+    return all(bound in _INT64 for bound in bounds) and offsets == list(
+        range(offsets[0], offsets[0] + len(offsets))
     )
 
 

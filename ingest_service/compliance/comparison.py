@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from ingest_service.adapters.evidence import ClaimRefusedError, Evidence
+from ingest_service.adapters.evidence_tables import ClaimRefusedError, Tables
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.judgement import Batch
+from ingest_service.compliance.pieces import Lost
 from ingest_service.compliance.positions import Positions
-from ingest_service.ledger import Stream
 from ingest_service.shapes import Claim
 
 MOST_PENDING = 1000
@@ -17,23 +16,14 @@ MOST_PENDING = 1000
 _PLACE = {"stream_id", "kafka_offset"}
 
 
-class _Lost(NamedTuple):
-    """A row that must stand and is not there under its key; `elsewhere`: another one is."""
-
-    stream: Stream
-    sequence: int
-    claim: Claim
-    elsewhere: list[str] | None
-
-
 class Comparison:
-    """Takes batches one after another; `settle` tells what only the whole table can tell."""
+    """Takes batches one after another; `lost` is what only the whole table can tell."""
 
-    def __init__(self, evidence: Evidence, findings: Findings, positions: Positions) -> None:
-        self._evidence = evidence
+    def __init__(self, tables: Tables, findings: Findings, positions: Positions) -> None:
+        self.lost: list[Lost] = []
+        self._tables = tables
         self._findings = findings
         self._positions = positions
-        self._lost: list[_Lost] = []
 
     async def compare(self, batch: Batch) -> None:
         """Compare a batch with the tables, both ways for the quarantine."""
@@ -46,19 +36,6 @@ class Comparison:
         if batch.reused:
             await self._reused(batch)
         await self._quarantine(batch)
-
-    async def settle(self) -> None:
-        """Look for the lost rows by their place: their id or time may be what was changed."""
-        if not self._lost:
-            return
-        claims = [lost.claim for lost in self._lost]
-        standing = dict(await self._evidence.by_place(claims))
-        for index, lost in enumerate(self._lost):
-            columns = standing.get(index)
-            if columns is not None:
-                self._positions.add(lost.claim.stream_id, lost.claim.offset)
-            self._findings.add(_told(lost, columns if columns is not None else lost.elsewhere))
-        self._lost.clear()
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -80,7 +57,7 @@ class Comparison:
     ) -> tuple[list[int], list[int]]:
         """Return the claims without their row, and those that the database cannot even read."""
         try:
-            return [first + index for index in await self._evidence.unconfirmed(claims)], []
+            return [first + index for index in await self._tables.unconfirmed(claims)], []
         except ClaimRefusedError:
             if len(claims) == 1:
                 return [], [first]
@@ -114,15 +91,16 @@ class Comparison:
         self._find(Class.ROW_DIFFERS, batch, offset, detail, tuple(columns))
 
     def _lose(self, batch: Batch, claim: Claim, elsewhere: list[str] | None) -> None:
-        lost = _Lost(batch.stream, batch.sequence_at(claim.offset), claim, elsewhere)
-        if len(self._lost) < MOST_PENDING:
-            self._lost.append(lost)
+        columns = None if elsewhere is None else tuple(elsewhere)
+        lost = Lost(batch.stream, batch.sequence_at(claim.offset), claim.offset, columns)
+        if len(self.lost) < MOST_PENDING:
+            self.lost.append(lost)
         else:
-            self._findings.add(_told(lost, elsewhere))
+            self._findings.add(told(lost, columns))
 
     async def _under_key(self, claims: Sequence[Claim]) -> dict[int, list[list[str]]]:
         under_key = defaultdict(list)
-        for n, columns in await self._evidence.by_key(claims):
+        for n, columns in await self._tables.by_key(claims):
             under_key[n].append(columns)
         return under_key
 
@@ -144,7 +122,7 @@ class Comparison:
 
     async def _quarantine(self, batch: Batch) -> None:
         where = batch.stream.id, batch.first_offset, batch.next_offset
-        for found in await self._evidence.quarantine_differences(where, batch.quarantined):
+        for found in await self._tables.quarantine_differences(where, batch.quarantined):
             if not found.is_there:
                 self._find(Class.QUARANTINE_MISSING, batch, found.offset, "")
             elif not found.is_said:
@@ -161,6 +139,7 @@ class Comparison:
         self._findings.add(Finding(kind, batch.stream, offset, detail, sequence, columns))
 
 
-def _told(lost: _Lost, columns: list[str] | None) -> Finding:
+def told(lost: Lost, columns: Sequence[str] | None) -> Finding:
+    """Return the finding for a lost row: it differs in these columns, or (None) is nowhere."""
     kind = Class.ROW_MISSING if columns is None else Class.ROW_DIFFERS
-    return Finding(kind, lost.stream, lost.claim.offset, "", lost.sequence, tuple(columns or ()))
+    return Finding(kind, lost.stream, lost.offset, "", lost.sequence, tuple(columns or ()))

@@ -6,31 +6,31 @@ offsets holds as many rows as bits, none is extra: only the other blocks are loo
 
 from collections.abc import Mapping, Sequence
 
-from ingest_service.adapters.evidence import Evidence
+from ingest_service.adapters.evidence_tables import Tables
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.passage import Blind
 from ingest_service.compliance.positions import BLOCK_BITS, Positions
 from ingest_service.ledger import Stream
-from ingest_service.shapes import Place, Range
+from ingest_service.shapes import Place, Range, Scope
 
 MOST_BLOCKS = 64
 """How many blocks are looked at offset by offset; beyond, a block's extra rows are only counted."""
 
 
 class Completeness:
-    """The closing questions about the selected streams (None: all there are, and any others)."""
+    """The closing questions about what was selected."""
 
     def __init__(
         self,
-        evidence: Evidence,
+        tables: Tables,
         findings: Findings,
         streams: Mapping[int, Stream],
-        selected: Sequence[int] | None,
+        scope: Scope,
     ) -> None:
-        self._evidence = evidence
+        self._tables = tables
         self._findings = findings
         self._streams = streams
-        self._selected = selected
+        self._scope = scope
 
     async def rows(self, positions: Positions, blind: Sequence[Blind]) -> None:
         """Find rows that no verdict accounts for, and assumed ones that are not there."""
@@ -39,9 +39,7 @@ class Completeness:
         ranges = [each.range for each in blind]
         counts = {
             block: count
-            async for block, count in self._evidence.rows_per_block(
-                self._selected, BLOCK_BITS, ranges
-            )
+            async for block, count in self._tables.rows_per_block(self._scope, BLOCK_BITS, ranges)
         }
         odd = positions.odd_blocks(counts)
         if odd:
@@ -53,7 +51,7 @@ class Completeness:
         self, blocks: Sequence[Place], positions: Positions, blind: Sequence[Range]
     ) -> None:
         there = Positions()
-        async for place, count in self._evidence.places_in_blocks(BLOCK_BITS, blocks):
+        async for place, count in self._tables.places_in_blocks(self._scope, BLOCK_BITS, blocks):
             there.add(*place)
             if any(place[0] == of and first <= place[1] < end for of, first, end in blind):
                 continue
@@ -75,7 +73,7 @@ class Completeness:
         """Compare what is counted where the originals cannot say more."""
         if not blind:
             return
-        counts = await self._evidence.counts_in_ranges([each.range for each in blind])
+        counts = await self._tables.counts_in_ranges([each.range for each in blind])
         for each, (rows, quarantined) in zip(blind, counts, strict=True):
             place = each.stream.id, each.first_offset
             where = f"between here and {each.next_offset}"
@@ -89,7 +87,7 @@ class Completeness:
 
     async def quarantine(self, covered: Sequence[Range], limit: int = 100) -> None:
         """Find quarantine outside everything that the ledger's records cover."""
-        total, places = await self._evidence.quarantine_outside(self._selected, covered, limit)
+        total, places = await self._tables.quarantine_outside(self._scope, covered, limit)
         for n, place in enumerate(places):
             rest = total - len(places) if n + 1 == len(places) else 0
             detail = "nothing in the ledger accounts for it"
@@ -97,7 +95,7 @@ class Completeness:
 
     async def ids(self, limit: int = 100) -> None:
         """Report ids that stand at several times, and keys that stand twice."""
-        found = await self._evidence.repeated_ids(self._selected, limit)
+        found = await self._tables.repeated_ids(self._scope, limit)
         kinds = {Class.ID_AT_TWO_TIMES: "ids_at_two_times", Class.KEY_TWICE: "keys_twice"}
         for kind, total in kinds.items():
             of_kind = [

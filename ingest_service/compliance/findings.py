@@ -23,14 +23,18 @@ class Class(StrEnum):
     QUARANTINE_DIFFERS = "quarantine differs"
     QUARANTINE_MISSING = "quarantine missing"
     QUARANTINE_ADDED = "quarantine added"
+    ANCHOR_DIFFERS = "anchor differs"
+    ANCHOR_BEYOND = "anchored records missing"
+    ANCHOR_INVALID = "anchor not valid"
     # Nothing is wrong with the ledger or the rows; somebody should know all the same:
     ID_AT_TWO_TIMES = "id at two times"
     ACCEPTED_GAP = "accepted gap"
+    NOT_ANCHORED = "not anchored"
 
     @property
     def is_notice(self) -> bool:
         """Whether this leaves the verdict good."""
-        return self in {Class.ID_AT_TWO_TIMES, Class.ACCEPTED_GAP}
+        return self in {Class.ID_AT_TWO_TIMES, Class.ACCEPTED_GAP, Class.NOT_ANCHORED}
 
 
 class Finding(NamedTuple):
@@ -53,6 +57,13 @@ class Finding(NamedTuple):
         return self.stream.topic, self.stream.partition, self.stream.epoch, self.offset
 
 
+class Told(NamedTuple):
+    """Findings on their way from one process to another: all counted, the first of each class."""
+
+    counts: list[tuple[Class, Stream, int]]
+    first: list[Finding]
+
+
 class Findings:
     """Counts every finding; keeps, of each class in each stream, the first ones by offset."""
 
@@ -65,7 +76,22 @@ class Findings:
         """Take one: the later ones of a class are only counted, in whatever order they come."""
         key = finding.kind, finding.stream
         self._counts[key] = self._counts.get(key, 0) + finding.times
-        first = self._first.setdefault(key, [])
+        self._keep(finding)
+
+    def tell(self) -> Told:
+        """Return what was found here, for `merge`."""
+        counts = [(kind, stream, count) for (kind, stream), count in self._counts.items()]
+        return Told(counts, self.first())
+
+    def merge(self, told: Told) -> None:
+        """Take what was found elsewhere."""
+        for kind, stream, count in told.counts:
+            self._counts[kind, stream] = self._counts.get((kind, stream), 0) + count
+        for finding in told.first:
+            self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        first = self._first.setdefault((finding.kind, finding.stream), [])
         first.append(finding)
         if len(first) > 2 * self._kept:
             self._shorten(first)

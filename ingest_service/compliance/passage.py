@@ -41,6 +41,19 @@ class StreamReport:
     duplicates: int = 0
     quarantined: int = 0
     gap_offsets: int = 0
+    anchored: int | None = None
+    """Up to where an anchor says what the originals say; None: not compared, or none holds."""
+
+    def join(self, later: "StreamReport") -> None:
+        """Add what was walked behind this."""
+        if self.entries == 0:
+            self.first_offset = later.first_offset
+        if later.entries:
+            self.next_offset, self.digest = later.next_offset, later.digest
+        for name in ("entries", "records", "rows", "duplicates", "quarantined", "gap_offsets"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        anchored = [each for each in (self.anchored, later.anchored) if each is not None]
+        self.anchored = max(anchored, default=None)
 
     def add(self, entry: Entry) -> None:
         """Count one more entry."""
@@ -59,13 +72,29 @@ class StreamReport:
 class Passage:
     """Takes a stream's entries in order; keeps what is needed when the end is reached."""
 
-    def __init__(self, stream: Stream, findings: Findings) -> None:
+    def __init__(
+        self, stream: Stream, findings: Findings, anchors: Sequence[chain.Anchored] = ()
+    ) -> None:
         self.stream = stream
         self.report = StreamReport(stream)
         self.covered: list[Range] = []
         self.blind: list[Blind] = []
         self._findings = findings
         self._tail: chain.Tail | None = None
+        self._anchors = sorted(anchors)
+
+    def prime(self, before: Sequence[Entry], kept: Kept | None) -> None:
+        """Begin behind these entries, the last of which has these originals; find nothing in them.
+
+        Whoever checks them finds it. But what follows is judged by the digests that may stand
+        there, the stored one and the computed one, as if the walk had come from the beginning.
+        """
+        for entry in before:
+            originals = read(self.stream, kept)[0] if kept and kept.entry == entry else None
+            if entry.kind == "records" and originals is None:
+                self._tail = chain.Tail(entry, frozenset([entry.digest]))
+            else:
+                self._tail, _ = chain.advance(self.stream, self._tail, entry, originals)
 
     def pass_over(self, stray: Stray) -> None:
         """Note originals that no entry has."""
@@ -76,6 +105,7 @@ class Passage:
         entry = kept.entry
         originals, found = read(self.stream, kept)
         found += surplus(self.stream, kept) + chain.link(self.stream, self._tail, entry)
+        found += self._compare_anchors(entry, originals or ())
         self._tail, wrong = chain.advance(self.stream, self._tail, entry, originals)
         for finding in found + wrong + _notices(self.stream, entry):
             self._findings.add(finding)
@@ -85,6 +115,28 @@ class Passage:
         readable = originals if originals is not None and chain.judgeable(originals) else []
         self._account(entry, readable)
         return readable
+
+    def leave(self) -> None:
+        """Note the anchors that stand at no entry that was met."""
+        for anchored in self._anchors:
+            detail = "no entry of the ledger holds this offset"
+            self._findings.add(
+                Finding(Class.ANCHOR_BEYOND, self.stream, anchored.next_offset, detail)
+            )
+
+    def _compare_anchors(self, entry: Entry, originals: Sequence[Original]) -> list[Finding]:
+        found = []
+        while self._anchors and self._anchors[0].next_offset <= entry.next_offset:
+            offset, signed = self._anchors.pop(0)
+            known = chain.digests_at(self.stream, self._tail, entry, originals, offset)
+            if signed in known:
+                self.report.anchored = offset
+            else:
+                known_to_be = "another digest was signed" if known else "nothing to compare it with"
+                found.append(
+                    Finding(Class.ANCHOR_DIFFERS, self.stream, offset, known_to_be, entry.sequence)
+                )
+        return found
 
     def _account(self, entry: Entry, readable: Sequence[Original]) -> None:
         """Note which offsets the originals cover, and which they leave in the dark."""

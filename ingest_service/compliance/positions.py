@@ -1,11 +1,15 @@
 """Which offsets have their row: one bit an offset, so that nothing extra can hide in a count."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from ingest_service.shapes import Place, Range
 
 BLOCK_BITS = 14
 """A block is 16,384 offsets of one stream: 2 KiB here, one number from the database."""
+
+Bits: TypeAlias = tuple[int, int, bytes]
+"""A block on its way from one process to another: stream id, number, a bit an offset."""
 
 _BLOCK = 1 << BLOCK_BITS
 
@@ -24,6 +28,18 @@ class Positions:
             block = self._blocks[key] = bytearray(_BLOCK // 8)
         within = offset & (_BLOCK - 1)
         block[within >> 3] |= 1 << (within & 7)
+
+    def tell(self) -> list[Bits]:
+        """Return all places, for `merge`."""
+        return [(*key, bytes(block)) for key, block in self._blocks.items()]
+
+    def merge(self, told: Iterable[Bits]) -> None:
+        """Put in the places that were found elsewhere."""
+        for stream_id, number, bits in told:
+            key = stream_id, number
+            there = self._blocks.get(key)
+            joined = int.from_bytes(bits, "little") | int.from_bytes(there or b"", "little")
+            self._blocks[key] = bytearray(joined.to_bytes(_BLOCK // 8, "little"))
 
     def __contains__(self, place: Place) -> bool:
         stream_id, offset = place

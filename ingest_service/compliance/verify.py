@@ -1,29 +1,28 @@
 """Checks the ledger, the originals, the rows and the quarantine against each other.
 
-One walk over each stream: the chain first, then the tables against what the originals decode to,
-a batch being compared by the database while the next one is read and decoded here. Then a few
-questions about whole tables, which show what is there beside. `docs/verify.md` has the reasons.
+One walk over each stream, in pieces that processes share; then a few questions about whole
+tables, which show what is there beside. `docs/verify.md` has the reasons.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from ingest_service.adapters.evidence import Evidence, open_evidence
-from ingest_service.compliance.comparison import Comparison
+from ingest_service.compliance.checking import check
 from ingest_service.compliance.completeness import Completeness
+from ingest_service.compliance.crew import Order, check_together
 from ingest_service.compliance.findings import Class, Finding, Findings
-from ingest_service.compliance.judgement import Batch
-from ingest_service.compliance.passage import Passage, StreamReport
+from ingest_service.compliance.passage import StreamReport
+from ingest_service.compliance.pieces import Lost, Outcome
+from ingest_service.compliance.plan import Anchors, Plan, make_plan
 from ingest_service.compliance.positions import Positions
-from ingest_service.compliance.walk import Stray, walk
-from ingest_service.errors import SetupError
-from ingest_service.ledger import Stream
-
-BATCH_RECORDS = 10_000
-BATCH_BYTES = 16 * 1024 * 1024
+from ingest_service.compliance.resumption import Notes, open_notes
+from ingest_service.compliance.selection import EVERYTHING, Selection
+from ingest_service.compliance.settlement import settle
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Told (records compared, records in all)."""
@@ -36,6 +35,11 @@ class Report(NamedTuple):
     counts: dict[Class, int]
     findings: Sequence[Finding]
     seconds: float
+    selection: Selection = EVERYTHING
+    began_at: datetime = datetime.fromtimestamp(0, UTC)
+    """When the oldest part of it was checked: before this run, where an earlier one was resumed."""
+    anchors: int = 0
+    """How many valid anchors it was compared with."""
 
     @property
     def is_good(self) -> bool:
@@ -48,119 +52,137 @@ class Report(NamedTuple):
         return next((found for found in self.findings if not found.kind.is_notice), None)
 
 
-class Selection(NamedTuple):
-    """Which streams to check: None stands for any."""
+class Witness(NamedTuple):
+    """What was signed, and what is wrong with the signing itself."""
 
-    topic: str | None = None
-    partition: int | None = None
+    anchors: Anchors
+    findings: Sequence[Finding] = ()
 
-    def takes(self, stream: Stream) -> bool:
-        """Tell whether a stream is selected, in any epoch."""
-        return (self.topic is None or self.topic == stream.topic) and (
-            self.partition is None or self.partition == stream.partition
-        )
+    @property
+    def anchor_count(self) -> int:
+        """How many anchors there are."""
+        return sum(map(len, self.anchors.values()))
 
 
-EVERYTHING = Selection()
+class Manner(NamedTuple):
+    """How to go about it: in how many processes, with notes in which file."""
+
+    jobs: int = 1
+    notes: Path | None = None
+
+
+PLAINLY = Manner()
 
 
 async def verify(
     dsn: str,
     selection: Selection = EVERYTHING,
     progress: Progress = lambda _done, _total: None,
+    witness: Witness | None = None,
+    manner: Manner = PLAINLY,
 ) -> Report:
-    """Check the selected streams in one snapshot, beside whoever is writing.
+    """Check what is selected in one snapshot, beside whoever is writing.
 
     Raises `SetupError` when nothing is selected or a right is missing, `DatabaseUnavailableError`
     when the database cannot be asked.
     """
-    began = time.monotonic()
-    async with open_evidence(dsn) as evidence:
-        known = await evidence.streams()
-        chosen = [stream for stream in known if selection.takes(stream)]
-        if selection != EVERYTHING and not chosen:
-            raise SetupError("the ledger knows no such topic or partition")
-        run = _Run(evidence, progress)
-        await run.walk(chosen)
-        await run.close(known, None if selection == EVERYTHING else [each.id for each in chosen])
-    reports = [passage.report for passage in run.passages]
-    return Report(reports, run.findings.counts(), run.findings.first(), time.monotonic() - began)
+    began, now = time.monotonic(), time.time()
+    with ExitStack() as stack:
+        notes = None if manner.notes is None else stack.enter_context(open_notes(manner.notes))
+        async with open_evidence(dsn) as evidence:
+            plan = await make_plan(evidence, selection, {} if witness is None else witness.anchors)
+            run = _Run(evidence, plan, progress, notes)
+            await run.check(dsn, manner.jobs)
+            await run.close()
+    if witness is not None:
+        run.compare_signing(witness)
+    return Report(
+        streams=list(run.reports.values()),
+        counts=run.findings.counts(),
+        findings=run.findings.first(),
+        seconds=time.monotonic() - began,
+        selection=selection,
+        began_at=datetime.fromtimestamp(min([now, *run.times]), UTC),
+        anchors=0 if witness is None else witness.anchor_count,
+    )
 
 
 class _Run:
-    def __init__(self, evidence: Evidence, progress: Progress) -> None:
+    """Puts the pieces together."""
+
+    def __init__(
+        self, evidence: Evidence, plan: Plan, progress: Progress, notes: Notes | None
+    ) -> None:
         self.findings = Findings()
-        self.passages: list[Passage] = []
+        self.reports = {stream.id: StreamReport(stream) for stream in plan.chosen}
+        self.times: list[float] = []
         self._evidence = evidence
-        self._positions = Positions()
-        self._comparison = Comparison(evidence, self.findings, self._positions)
+        self._plan = plan
         self._progress = progress
+        self._notes = notes
+        self._outcomes: dict[int, Outcome] = {}
         self._done = 0
-        self._total = 0
+        self._total = sum(piece.records for piece in plan.pieces)
 
-    async def walk(self, streams: Sequence[Stream]) -> None:
-        """Walk the streams one after another."""
-        self._total = await self._evidence.expected_records([stream.id for stream in streams])
-        async with _beside() as beside:
-            for stream in streams:
-                async for batch in self._batches(stream):
-                    await beside(self._compare(batch))
-                    await self._evidence.on_its_way()
-        await self._comparison.settle()
+    async def check(self, dsn: str, jobs: int) -> None:
+        """Check every piece that the notes do not have."""
+        due = []
+        for number, piece in enumerate(self._plan.pieces):
+            known = self._notes.of(piece) if self._notes is not None else None
+            if known is None:
+                due.append((number, piece))
+            else:
+                self._outcomes[number] = known
+                self._tell(piece.records)
+        numbers = {piece: number for number, piece in due}
 
-    async def _batches(self, stream: Stream) -> AsyncIterator[Batch]:
-        """Yield a stream's records in pieces that do not grow with the stream."""
-        passage = Passage(stream, self.findings)
-        self.passages.append(passage)
-        entries, originals = self._evidence.entries(stream.id), self._evidence.originals(stream.id)
-        batch = Batch(stream, 0)
-        async for item in walk(entries, originals):
-            if isinstance(item, Stray):
-                passage.pass_over(item)
-                continue
-            readable = passage.take(item)
-            if not readable:
-                continue
-            first = readable[0].record.offset
-            if first != batch.next_offset or batch.is_full(BATCH_RECORDS, BATCH_BYTES):
-                yield batch
-                batch = Batch(stream, first)
-            batch.take(item.entry, readable)
-        yield batch
+        def take(outcome: Outcome) -> None:
+            self._outcomes[numbers[outcome.piece]] = outcome
+            if self._notes is not None:
+                self._notes.add(outcome)
 
-    async def _compare(self, batch: Batch) -> None:
-        await self._comparison.compare(batch)
-        self._done += batch.next_offset - batch.first_offset
+        if min(jobs, len(due)) > 1:
+            order = Order(dsn, self._evidence.snapshot)
+            await check_together(order, jobs, [piece for _, piece in due], self._tell, take)
+        else:
+            for _, piece in due:
+                take(await check(self._evidence, piece, self._tell))
+
+    def _tell(self, records: int) -> None:
+        self._done += records
         self._progress(self._done, max(self._total, self._done))
 
-    async def close(self, known: Sequence[Stream], selected: Sequence[int] | None) -> None:
+    async def close(self) -> None:
         """Ask what is there beside all that was accounted for."""
-        by_id = {stream.id: stream for stream in known}
-        completeness = Completeness(self._evidence, self.findings, by_id, selected)
-        blind = [each for passage in self.passages for each in passage.blind]
-        covered = [each for passage in self.passages for each in passage.covered]
-        await completeness.rows(self._positions, blind)
+        positions, lost = Positions(), list[Lost]()
+        outcomes = [self._outcomes[number] for number in sorted(self._outcomes)]
+        for outcome in outcomes:
+            self.reports[outcome.piece.stream.id].join(outcome.report)
+            self.findings.merge(outcome.findings)
+            self.times.append(outcome.checked_at)
+            positions.merge(outcome.positions)
+            lost += outcome.lost
+        for finding in self._plan.findings:
+            self.findings.add(finding)
+        await settle(self._evidence, lost, positions, self.findings)
+        blind = [each for outcome in outcomes for each in outcome.blind]
+        covered = [each for outcome in outcomes for each in outcome.covered]
+        covered += [each.range for each in blind]
+        scope = self._plan.scope._replace(ranges=covered)
+        by_id = {stream.id: stream for stream in self._plan.streams}
+        completeness = Completeness(self._evidence.tables, self.findings, by_id, scope)
+        await completeness.rows(positions, blind)
         await completeness.blind(blind)
-        await completeness.quarantine(covered + [each.range for each in blind])
+        await completeness.quarantine(covered)
         await completeness.ids()
 
-
-@asynccontextmanager
-async def _beside() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Any]]:
-    """Yield what runs one piece of work beside the caller; the next one waits for it."""
-    task: asyncio.Task[None] | None = None
-
-    async def start(work: Coroutine[Any, Any, None]) -> None:
-        nonlocal task
-        if task is not None:
-            await task
-        task = asyncio.create_task(work, name="verify: compare")
-
-    try:
-        yield start
-        if task is not None:
-            await task
-    finally:
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def compare_signing(self, witness: Witness) -> None:
+        """Say what is wrong with the anchors themselves, and which streams have none that holds."""
+        for finding in witness.findings:
+            self.findings.add(finding)
+        for report in self.reports.values():
+            if report.anchored is None and report.records:
+                detail = "no anchor says what this stream was"
+                self.findings.add(
+                    Finding(Class.NOT_ANCHORED, report.stream, report.first_offset, detail)
+                )

@@ -15,10 +15,12 @@ import pytest
 from isal import igzip
 
 from ingest_service import ledger, originals
-from ingest_service.adapters.evidence import ClaimRefusedError, open_evidence
+from ingest_service.adapters.evidence import open_evidence
+from ingest_service.adapters.evidence_tables import ClaimRefusedError
 from ingest_service.adapters.migrations import migrate
 from ingest_service.compliance.findings import Class
-from ingest_service.compliance.verify import EVERYTHING, Report, Selection, verify
+from ingest_service.compliance.selection import EVERYTHING, Selection
+from ingest_service.compliance.verify import Report, verify
 from ingest_service.errors import SetupError
 from ingest_service.events.decode import decode
 from ingest_service.events.record import Row, StoredRecord
@@ -617,8 +619,8 @@ async def test_claim_that_the_database_cannot_read_does_not_end_the_snapshot(wri
         await written.owner.execute(f"delete from {ROWS} where kafka_offset = 5")
         for claim in bad:
             with pytest.raises(ClaimRefusedError):
-                await evidence.unconfirmed([good, claim])
-        assert await evidence.unconfirmed([good]) == [], "it still sees the row"
+                await evidence.tables.unconfirmed([good, claim])
+        assert await evidence.tables.unconfirmed([good]) == [], "it still sees the row"
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ import pytest
 from honest import RULES, STREAM, original, records_link
 
 from ingest_service import ledger
-from ingest_service.adapters.evidence import ClaimRefusedError, Evidence
+from ingest_service.adapters.evidence_tables import ClaimRefusedError, Tables
+from ingest_service.compliance.checking import beside
 from ingest_service.compliance.comparison import Comparison
 from ingest_service.compliance.findings import Class, Findings
 from ingest_service.compliance.judgement import Batch
 from ingest_service.compliance.positions import Positions
-from ingest_service.compliance.verify import _beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ async def test_unreadable_claims_are_told_apart_from_their_neighbours(refused: s
     batch = Batch(STREAM, 0)
     batch.take(*records_link(start, [original(n) for n in range(9)]))
     findings, positions = Findings(), Positions()
-    evidence = cast("Evidence", Unreadable(refused))
+    evidence = cast("Tables", Unreadable(refused))
     await Comparison(evidence, findings, positions).compare(batch)
     assert {finding.offset for finding in findings.first()} == refused
     assert set(findings.counts()) <= {Class.WRONG_VERDICT}
@@ -62,8 +62,8 @@ async def test_work_beside_ends_with_its_caller():
             ended.append("cancelled")
 
     async def fail() -> None:
-        async with _beside() as beside:
-            await beside(work())
+        async with beside() as start:
+            await start(work())
             await asyncio.sleep(0)
             raise LookupError
 
