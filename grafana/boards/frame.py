@@ -57,7 +57,11 @@ def label_variable(name: str, label: str, metric: str) -> dashboard.VariableMode
     # All is .*, not a list of those known: a new server shows before the list is asked for again.
     variable = build.QueryVariable(name).label(label).datasource(PROMETHEUS)
     variable.query(
-        {"query": f"label_values({metric}, {name})", "refId": "PrometheusVariableQueryEditor"}
+        {
+            "qryType": 1,
+            "query": f"label_values({metric}, {name})",
+            "refId": "PrometheusVariableQueryEditor-VariableQuery",
+        }
     )
     variable.multi(True).include_all(True).all_value(".*")
     variable.refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)

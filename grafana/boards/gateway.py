@@ -177,8 +177,8 @@ def _connections() -> Panel:
 def _events_logged() -> Panel:
     return stat_panel(
         "Audit events logged",
-        "How many audit events of the range are in the database, telemetry among them. From the "
-        "database: counters begin again at zero with each worker. All servers and actions.",
+        "How many audit events became rows of the database in the range, telemetry among them. "
+        "From its ledger: counters begin again at zero with each worker. All servers and actions.",
         sql("events_logged"),
         unit="locale",
         limits=NO_JUDGEMENT,

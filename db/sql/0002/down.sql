@@ -5,4 +5,4 @@ drop view audit_complete_until, audit_sink_progress, audit_progress, audit_gaps,
     audit_denials;
 drop function gateway_audit_note_progress, gateway_audit_note_sinks;
 drop table gateway_audit_progress, gateway_audit_sink_progress;
-drop index ix_gateway_audit_ledger_decisions;
+drop index ix_gateway_audit_ledger_decisions, ix_gateway_audit_ledger_created_at;

@@ -1,3 +1,3 @@
-select count(*) as "Events"
-from audit_events
-where $__timeFilter("timestamp")
+select coalesce(sum(row_count), 0)::bigint as "Events"
+from audit_ledger
+where $__timeFilter(created_at)
