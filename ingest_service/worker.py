@@ -2,13 +2,17 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import structlog
 
 from ingest_service import __version__
 from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka_consumer import AuditConsumer
+from ingest_service.adapters.kafka_offsets import sink_offsets
+from ingest_service.adapters.progress_notes import ProgressNotes
 from ingest_service.dependencies import persister_probed
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
@@ -17,6 +21,7 @@ from ingest_service.ledger import Rules
 from ingest_service.persist.assignment import Duty
 from ingest_service.persist.batching import BatchLimits
 from ingest_service.persist.observer import WorkerObserver
+from ingest_service.persist.progress import note_progress
 from ingest_service.persist.watch import commit_durable, commit_offsets, watch_lag
 from ingest_service.persist.writer import Writer
 from ingest_service.settings import Settings
@@ -70,8 +75,12 @@ async def persist(settings: Settings) -> None:
             Writer(index, len(connections), connection, duty)
             for index, connection in enumerate(connections)
         ]
+        notes = await stack.enter_async_context(ProgressNotes(dsn))
+        noting = partial(
+            note_progress, source, observer.durable, notes, partial(sink_offsets, settings.kafka)
+        )
         _stop_on_signals(stopping)
-        await _run(writers, source, observer, stopping)
+        await _run(writers, source, observer, noting, stopping)
         _log.info("stopping", step="telling Kafka how far the ledger is")
         await commit_durable(source, observer, {})
         _log.info("stopping", step="leaving the group, closing connections")
@@ -100,7 +109,11 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 
 
 async def _run(
-    writers: list[Writer], source: AuditConsumer, observer: WorkerObserver, stopping: asyncio.Event
+    writers: list[Writer],
+    source: AuditConsumer,
+    observer: WorkerObserver,
+    noting: Callable[[], Coroutine[None, None, None]],
+    stopping: asyncio.Event,
 ) -> None:
     """Run the loops until told to stop, then give the writers the grace to finish."""
     try:
@@ -108,6 +121,7 @@ async def _run(
             beside = [
                 group.create_task(watch_lag(source, observer), name="watch-lag"),
                 group.create_task(commit_offsets(source, observer), name="commit-offsets"),
+                group.create_task(noting(), name="note-progress"),
                 group.create_task(collect_by_the_clock(), name="collect-garbage"),
             ]
             working = [group.create_task(writer.run(), name=writer.name) for writer in writers]
