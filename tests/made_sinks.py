@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from given_events import KAFKA_MS
-from ingest_service.forward.ports import Filtered, Unsendable
+from ingest_service.forward.ports import Encoded, Filtered, Sink, Unsendable
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.datadog import Datadog, Origin
 from ingest_service.forward.sinks.redaction import redactor
@@ -47,9 +47,15 @@ def datadog(chosen: Choice | None = None, now: float = NOW) -> Datadog:
     )
 
 
+def encoded(sink: Sink, record: Record) -> Encoded:
+    """Return what becomes of one record."""
+    [one] = sink.encode([record])
+    return one
+
+
 def entry_of(sink: Splunk | Datadog, record: Record) -> dict[str, Any]:
     """Return what the sink would be sent, read as strictly as a sink reads it."""
-    body = sink.encode(record)
+    body = encoded(sink, record)
     assert isinstance(body, bytes), body
     return parse(body)
 
@@ -61,13 +67,13 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def unsendable(sink: Splunk | Datadog, record: Record) -> Unsendable:
-    answer = sink.encode(record)
+    answer = encoded(sink, record)
     assert isinstance(answer, Unsendable), answer
     return answer
 
 
 def filtered(sink: Splunk | Datadog, record: Record) -> bool:
-    return isinstance(sink.encode(record), Filtered)
+    return isinstance(encoded(sink, record), Filtered)
 
 
 def _refuse(constant: str) -> None:

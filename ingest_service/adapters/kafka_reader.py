@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka_errors
 from aiokafka.structs import TopicPartition
 
-from ingest_service.adapters import kafka_codecs
+from ingest_service.adapters import kafka_codecs, kafka_records
 from ingest_service.adapters.kafka_codecs import FETCH_BYTES, BatchTooLargeError, one_fetch
 from ingest_service.adapters.kafka_faults import LOG_APPEND_TIME, batch_fault, clock_fault
 from ingest_service.adapters.kafka_tolerant import end_of_batch, fetch_tolerantly
@@ -52,6 +52,7 @@ class RecordReader:
         self._too_large: set[int] = set()
         self._turn = 0
         kafka_codecs.install()
+        kafka_records.install()
 
     def seek(self, partition: int, offset: int) -> None:
         """Read on from this offset, if the partition is still ours."""

@@ -13,7 +13,9 @@ from typing import Any
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import TopicPartition
+
+from ingest_service.adapters.kafka_records import fetched_record
 
 _MAX_BYTES = 2 * 1024 * 1024
 _LOG_OVERHEAD = struct.calcsize(">qi")  # base offset and length, before each batch
@@ -40,7 +42,7 @@ async def fetch_tolerantly(client: Any, position: TopicPartition, offset: int) -
     """
     data = await _fetch_raw(client, position, offset)
     for batch in _batches(data):
-        records = [_record(position, each) for each in batch if each.offset >= offset]
+        records = [fetched_record(None, position, each) for each in batch if each.offset >= offset]
         if records:
             return records
     return []
@@ -82,19 +84,3 @@ def _batches(data: bytes) -> Iterator[Any]:
             batch._buffer = _Tolerant(batch._buffer)  # noqa: SLF001 - the one way in
             yield batch
         at = end
-
-
-def _record(position: TopicPartition, record: Any) -> ConsumerRecord:
-    return ConsumerRecord(
-        position.topic,
-        position.partition,
-        record.offset,
-        record.timestamp,
-        record.timestamp_type,
-        record.key,
-        record.value,
-        record.checksum,
-        -1 if record.key is None else len(record.key),
-        -1 if record.value is None else len(record.value),
-        tuple(record.headers),
-    )

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class Record(Protocol):
-    """A Kafka record as it arrived; aiokafka's `ConsumerRecord` is one, a kept original is one.
+    """A Kafka record as it arrived; one fetched from Kafka, or a kept original.
 
     `timestamp` is Kafka time in milliseconds (the broker's: `LogAppendTime`). Header names are
     text in which bytes that are not UTF-8 stand as surrogate escapes.

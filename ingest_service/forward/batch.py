@@ -1,15 +1,14 @@
 """Records on their way to one sink together, as it takes them, and the offsets that they cover."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ingest_service.events.record import Record
 from ingest_service.forward.answers import Why
-from ingest_service.forward.ports import Entry, Filtered, Limits, Unsendable
+from ingest_service.forward.ports import Encoded, Entry, Filtered, Limits, Unsendable
 from ingest_service.forward.window import Span, Window
 
 Refused = tuple[Record, Why]
-Encode = Callable[[Record], bytes | Filtered | Unsendable]
 
 
 class Batch:
@@ -30,18 +29,17 @@ class Batch:
         """Say whether nothing more may be added."""
         return len(self) >= limits.max_entries or self.size_bytes >= limits.max_bytes
 
-    def take(self, records: Sequence[Record], encode: Encode, limits: Limits) -> int:
-        """Add records up to the limits; return how many were added."""
+    def take(self, records: Sequence[Record], encoded: Sequence[Encoded], limits: Limits) -> int:
+        """Add records, encoded for the sink, up to its limits; return how many were added."""
         entries, room, size = self.entries, limits.max_entries - len(self), self.size_bytes
         taken = 0
-        for record in records:
+        for record, body in zip(records, encoded, strict=True):
             if room <= 0:
                 break
-            body = encode(record)
             if body.__class__ is bytes:
                 if size + len(body) >= limits.max_bytes and entries:
                     break
-                entries.append(Entry(record, body))
+                entries.append((record, body))
                 size += len(body) + 1  # what separates it from the next
                 room -= 1
             elif isinstance(body, Filtered):
@@ -57,7 +55,7 @@ class Batch:
     def _refuse(self, record: Record, body: Unsendable) -> int:
         self.refused.append((record, body.why))
         if body.marked is not None:
-            self.entries.append(Entry(record, body.marked))
+            self.entries.append((record, body.marked))
         return len(record.value or b"") + len(body.marked or b"")
 
     def cover(self, window: Window, next_offset: int, kafka_ms: int) -> None:

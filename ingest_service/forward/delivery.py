@@ -104,7 +104,7 @@ class Delivery:
                 await self._look_for_proof(course)
                 continue
             piece = course.pieces.popleft()
-            said = await self._ask([entry.body for entry in piece])
+            said = await self._ask([body for _, body in piece])
             await self._react(course, piece, said)
         return course.ack_ids
 
@@ -119,12 +119,12 @@ class Delivery:
             case Split(why):
                 self._gate.succeeded(said.permit)
                 if len(piece) == 1:
-                    await self._dead_letter(piece[0].record, why, said)
+                    await self._dead_letter(piece[0][0], why, said)
                 else:
                     course.send_next(*_halves(piece))
             case Isolate(place, why, before_accepted):
                 self._gate.succeeded(said.permit)
-                await self._dead_letter(piece[place].record, why, said)
+                await self._dead_letter(piece[place][0], why, said)
                 course.isolated += 1
                 before = [] if before_accepted else piece[:place]
                 course.send_next(before, *self._rest(course, piece[place + 1 :]))
@@ -138,7 +138,7 @@ class Delivery:
     async def _accepted(
         self, course: _Course, piece: Sequence[Entry], ack_id: int | None, *, slow_down: bool
     ) -> None:
-        self._good = piece[-1].body
+        self._good = piece[-1][1]
         course.failures = 0
         course.proven = course.bisections > 0
         course.send_next(*course.doubtful)
@@ -197,13 +197,13 @@ class Delivery:
         if not course.proven and not (first and len(piece) > 1):
             course.doubtful.append(piece)
         elif len(piece) == 1:
-            await self._dead_letter(piece[0].record, why, said)
+            await self._dead_letter(piece[0][0], why, said)
         elif course.bisections <= _MOST_BISECTIONS:
             course.send_next(*_halves(piece))
         else:
             _log.warning("events dead-lettered together", events=len(piece))
-            for entry in piece:
-                await self._dead_letter(entry.record, Why("refused_together", why.text), said)
+            for record, _ in piece:
+                await self._dead_letter(record, Why("refused_together", why.text), said)
 
     async def _look_for_proof(self, course: _Course) -> None:
         """Send one event known to be good: if that is refused too, the fault is ours.
@@ -270,6 +270,6 @@ def _something_good(sink: Sink) -> bytes:
         b'{"event_type":"ingest_probe","timestamp":%.3f,"decision":"allow","reason":"is this sink '
         b'set up right?","gateway_request_id":"ingest-service"}' % now
     )
-    body = sink.encode(StoredRecord("ingest-service", 0, 0, int(now * 1000), None, value))
+    [body] = sink.encode([StoredRecord("ingest-service", 0, 0, int(now * 1000), None, value)])
     assert isinstance(body, bytes)  # nobody leaves out a type that only we use
     return body

@@ -153,7 +153,7 @@ class Pipeline:
             window.release(span)
 
     def _tell(self, batch: Batch) -> None:
-        now, stamps = time.time(), Counter(entry.record.timestamp for entry in batch.entries)
+        now, stamps = time.time(), Counter([record.timestamp for record, _ in batch.entries])
         self._observer.settled(
             len(batch.entries),
             batch.filtered.total(),

@@ -16,13 +16,6 @@ class Limits(NamedTuple):
     usual_entries: int = 100
 
 
-class Entry(NamedTuple):
-    """One event as its sink takes it, and the record that it came from."""
-
-    record: Record
-    body: bytes
-
-
 class Filtered(NamedTuple):
     """The settings leave this event out; `rule` is the one that said so."""
 
@@ -37,6 +30,13 @@ class Unsendable(NamedTuple):
 
     why: Why
     marked: bytes | None
+
+
+Encoded = bytes | Filtered | Unsendable
+"""What becomes of a record: an entry for the sink, or why there is none."""
+
+Entry = tuple[Record, bytes]
+"""One event as its sink takes it, and before it the record that it came from."""
 
 
 class Request(NamedTuple):
@@ -80,8 +80,11 @@ class Sink(Protocol):
         """How acceptance is acknowledged, or None where the answer to the request says it."""
         ...
 
-    def encode(self, record: Record) -> bytes | Filtered | Unsendable:
-        """Return the record as the sink takes it. Never raises, whatever is in the record."""
+    def encode(self, records: Sequence[Record]) -> Sequence[Encoded]:
+        """Return these records of one partition, each as the sink takes it, in their order.
+
+        Never raises, whatever is in a record, and none changes what becomes of its neighbours.
+        """
         ...
 
     def request(self, bodies: Sequence[bytes]) -> Request:

@@ -249,16 +249,16 @@ class Reader:
         return records
 
     def _gather(self, window: Window, records: Sequence[Record]) -> None:
-        at = 0
-        while at < len(records):
+        encoded = self._encode(records)
+        while records:
             batch = self.gathering
             if not batch.spans:
                 batch.since = _now()
-            taken = batch.take(records[at:] if at else records, self._encode, self._limits)
+            taken = batch.take(records, encoded, self._limits)
             if taken:
-                batch.cover(window, records[at + taken - 1].offset + 1, records[at].timestamp)
-                at += taken
-            if at < len(records) or batch.is_full(self._limits):
+                batch.cover(window, records[taken - 1].offset + 1, records[0].timestamp)
+                records, encoded = records[taken:], encoded[taken:]
+            if records or batch.is_full(self._limits):
                 self.cut()
 
     def cut(self) -> None:

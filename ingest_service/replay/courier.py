@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from random import Random
 from typing import NamedTuple
 
@@ -94,10 +94,15 @@ class Courier:
         return Delivered(len(records) - left_out - len(refused), left_out, refused)
 
     def _batches(self, records: Sequence[Record]) -> Iterator[Batch]:
-        at = 0
-        while at < len(records):
+        encoded = [
+            each
+            for _, alike in groupby(records, _partition_of)
+            for each in self.sink.encode(list(alike))
+        ]
+        while records:
             batch = Batch(0.0)
-            at += batch.take(records[at:], self.sink.encode, self.sink.limits)
+            taken = batch.take(records, encoded, self.sink.limits)
+            records, encoded = records[taken:], encoded[taken:]
             yield batch
 
     async def _acknowledged(self, acks: Acks, waiting: set[int]) -> None:
@@ -114,3 +119,7 @@ class Courier:
                 raise SinkUnavailableError(f"{self.sink.name} did not acknowledge in time")
             if waiting:
                 await asyncio.sleep(_ACK_POLL_SECONDS)
+
+
+def _partition_of(record: Record) -> tuple[str, int]:
+    return record.topic, record.partition

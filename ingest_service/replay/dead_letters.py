@@ -155,7 +155,8 @@ class _Run:
         """
         if _place(letter) in self._arrived:
             return False
-        return not isinstance(self._courier.sink.encode(letter.record), Unsendable)
+        [encoded] = self._courier.sink.encode([letter.record])
+        return not isinstance(encoded, Unsendable)
 
     def _count(self, step: Mapping[int, DeadLetter], sent: set[int]) -> None:
         for offset, letter in step.items():

@@ -14,6 +14,7 @@ from ingest_service.forward.answers import Accepted, Answer, Isolate, Ours, Spli
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.datadog import Datadog, Origin
 from ingest_service.forward.sinks.splunk import Envelope, Splunk
+from made_sinks import encoded
 from siem import Intake, Siem, SplunkSettings, stand_in
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def test_any_record_is_taken_and_found_by_its_position(pair: tuple[Sink, I
     """Good or malformed: its neighbours and itself arrive, whole, with the row's id and offset."""
     sink, intake = pair
     records = [event()._replace(offset=6), RECORDS[case], event()._replace(offset=8)]
-    bodies = [sink.encode(each) for each in records]
+    bodies = [encoded(sink, each) for each in records]
     outcome = await send(sink.request(bodies), sink, len(bodies))
     assert outcome == Accepted()
     assert intake.arrived.offsets("gateway.audit.events", 3) == [(6, 8)]
@@ -69,7 +70,7 @@ async def test_any_record_is_taken_and_found_by_its_position(pair: tuple[Sink, I
 async def test_a_full_request_is_within_the_sinks_limits(pair: tuple[Sink, Intake]):
     """As many entries as the sink's own limits allow are taken at once."""
     sink, intake = pair
-    body = sink.encode(event(reason="r" * 500))
+    body = encoded(sink, event(reason="r" * 500))
     count = min(sink.limits.max_entries, sink.limits.max_bytes // (len(body) + 1))
     assert await send(sink.request([body] * count), sink, count) == Accepted()
     assert intake.arrived.events == count
@@ -80,14 +81,14 @@ async def test_a_wrong_token_is_ours_to_mend(siem: Siem):
     siem.splunk_settings.tokens = {"rotated"}
     siem.datadog_settings.api_keys = {"rotated"}
     for sink in (splunk_of(siem), datadog_of(siem)):
-        assert isinstance(await send(sink.request([sink.encode(event())]), sink, 1), Ours)
+        assert isinstance(await send(sink.request([encoded(sink, event())]), sink, 1), Ours)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 async def test_the_bad_event_is_the_one_that_is_taken_out(siem: Siem, place: int):
     """The number that Splunk answers leads to the event that it refused, and not to another."""
     sink = splunk_of(siem)
-    bodies = [sink.encode(event(reason=f"r{number}")) for number in range(3)]
+    bodies = [encoded(sink, event(reason=f"r{number}")) for number in range(3)]
     bodies[place] = b'{"event":""}'
     outcome = await send(sink.request(bodies), sink, 3)
     assert isinstance(outcome, Isolate)
@@ -100,12 +101,12 @@ async def test_too_large_is_halved(siem: Siem):
     siem.splunk_settings.max_content_length = 1000
     siem.datadog_settings.max_body_bytes = 1000
     for sink in (splunk_of(siem), datadog_of(siem)):
-        bodies = [sink.encode(event())] * 5
+        bodies = [encoded(sink, event())] * 5
         assert isinstance(await send(sink.request(bodies), sink, 5), Split)
     siem.splunk_settings.max_content_length = 100_000_000
     siem.splunk_settings.cloud = True
     sink = splunk_of(siem)
-    bodies = [sink.encode(event(reason="r" * 1_000_000))] * 7
+    bodies = [encoded(sink, event(reason="r" * 1_000_000))] * 7
     assert isinstance(await send(sink.request(bodies), sink, 7), Split)
 
 
@@ -113,11 +114,11 @@ async def test_acknowledgements_are_understood_both_ways():
     """A number comes with each answer, and is acknowledged once."""
     async with stand_in(splunk=SplunkSettings(ack=True)) as siem:
         sink = splunk_of(siem, must_ack=True)
-        sent = [await send(sink.request([sink.encode(event())]), sink, 1) for _ in range(2)]
+        sent = [await send(sink.request([encoded(sink, event())]), sink, 1) for _ in range(2)]
         assert sent == [Accepted(0), Accepted(1)]
         assert [await acknowledged(sink, [0, 1, 2]) for _ in range(2)] == [{0, 1}, frozenset()]
         siem.splunk_settings.ack = False
-        assert isinstance(await send(sink.request([sink.encode(event())]), sink, 1), Ours)
+        assert isinstance(await send(sink.request([encoded(sink, event())]), sink, 1), Ours)
         assert isinstance(await acknowledged(sink, [0]), Ours)
 
 
@@ -126,7 +127,7 @@ async def test_every_code_of_splunk_has_a_meaning(siem: Siem, code: int):
     """Only a 200 that Splunk gives to events is success; no code is met by surprise."""
     siem.splunk.fault(code=code)
     sink = splunk_of(siem)
-    outcome = await send(sink.request([sink.encode(event())]), sink, 1)
+    outcome = await send(sink.request([encoded(sink, event())]), sink, 1)
     assert isinstance(outcome, Accepted) == (code in {0, 24, 25})
 
 

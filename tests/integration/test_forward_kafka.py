@@ -81,8 +81,8 @@ async def test_dead_letter_keeps_what_it_was(kafka_bootstrap: str, topic_name: s
             consumer.resume([0])
             first, second = await read(consumer, 2)
         assert (first.key, first.value) == (b"k", b"v" * 1_048_576)
-        assert first.headers == (("h", b"1"), ("none", None))
-        assert second.headers == (("h", b"2"),)
+        assert list(first.headers) == [("h", b"1"), ("none", None)]
+        assert list(second.headers) == [("h", b"2")]
 
 
 async def test_topic_that_is_too_small_is_named_and_a_later_letter_fits(

@@ -11,6 +11,7 @@ from ingest_service.events.v1.bounds import MAX_VALUE_BYTES
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.splunk import Envelope, Splunk
 from ingest_service.settings_sinks import SplunkSettings
+from made_sinks import encoded
 from stack.state import REPOSITORY
 
 APP = REPOSITORY / "deploy" / "splunk"
@@ -82,7 +83,7 @@ def test_searches_use_macros_and_fields_that_are_there():
 @pytest.mark.parametrize("decision", ["allow", "deny"])
 def test_indexed_fields_are_those_that_are_sent(decision: str):
     """Every field that the sink sends is declared, and no other; none hides a field of the event."""
-    sent = json.loads(SPLUNK.encode(event(decision=decision)))["fields"]
+    sent = json.loads(encoded(SPLUNK, event(decision=decision)))["fields"]
     assert set(sent) == indexed_fields()
     assert not indexed_fields() & {*GOOD}
 
@@ -90,7 +91,8 @@ def test_indexed_fields_are_those_that_are_sent(decision: str):
 def test_decisions_have_the_words_of_the_data_model():
     """CIM's Authentication model knows success and failure, and nothing else of ours."""
     words = [
-        json.loads(SPLUNK.encode(event(decision=d)))["fields"]["action"] for d in ("allow", "deny")
+        json.loads(encoded(SPLUNK, event(decision=d)))["fields"]["action"]
+        for d in ("allow", "deny")
     ]
     assert words == ["success", "failure"]
 

@@ -1,15 +1,29 @@
 """What of an event leaves for a sink, by the settings: redacted, left out, or as it is."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from ingest_service.events.record import Record
 from ingest_service.forward.answers import Why
-from ingest_service.forward.ports import Filtered, Unsendable
+from ingest_service.forward.ports import Encoded, Filtered, Unsendable
 from ingest_service.forward.sinks.outline import Outline, malformed, outline, shortened
 from ingest_service.forward.sinks.redaction import Redact
+
+
+class Named(Protocol):
+    """What of an event the rules look at."""
+
+    @property
+    def event_type(self) -> str:
+        """What kind of event it is."""
+        ...
+
+    @property
+    def decision(self) -> str | None:
+        """What the gateway decided, if anything."""
+        ...
 
 
 class Choice(NamedTuple):
@@ -25,13 +39,24 @@ class Choice(NamedTuple):
                 return rule
         return None
 
+    def keep(self, events: Sequence[Named], entries: Sequence[bytes]) -> list[Encoded]:
+        """Return the entries, without those that the rules leave out."""
+        if not self.left_out:
+            return list(entries)
+        return [
+            entry
+            if (rule := self.rule(event.event_type, event.decision)) is None
+            else Filtered(rule)
+            for event, entry in zip(events, entries, strict=True)
+        ]
+
     def entry(
         self,
         record: Record,
         write: Callable[[Record, Outline], bytes],
         max_bytes: int,
         too_large: Why,
-    ) -> bytes | Filtered | Unsendable:
+    ) -> Encoded:
         """Return any record as the sink writes it; a shortened stand-in of what is too large."""
         whole = self._outline(record)
         if isinstance(whole, Filtered):

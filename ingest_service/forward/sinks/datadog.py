@@ -1,25 +1,19 @@
 """Datadog's log intake: an event beside Datadog's standard attributes, a request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from ingest_service.events.record import Record
-from ingest_service.events.v1.identity import derive_id
 from ingest_service.forward.answers import Answer, Outcome, Why
-from ingest_service.forward.ports import Acks, Filtered, Limits, Request, Secret, Unsendable
+from ingest_service.forward.ports import Acks, Encoded, Limits, Request, Secret
 from ingest_service.forward.sinks import datadog_answers
+from ingest_service.forward.sinks.alike import UnusualError, encode_alike, texts
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.memo import Memo
-from ingest_service.forward.sinks.origin import EventType, Metadata, Name
-from ingest_service.forward.sinks.outline import (
-    HEX_CLASSES,
-    MALFORMED,
-    UUID_CLASSES,
-    Outline,
-    json,
-)
+from ingest_service.forward.sinks.origin import EventType, Metadata, Name, audit_ids, instance
+from ingest_service.forward.sinks.outline import MALFORMED, Outline, json
 
 _MAX_ENTRY_BYTES: Final = 1_000_000
 _LIMITS: Final = Limits(max_entries=1000, max_bytes=4_500_000, max_entry_bytes=_MAX_ENTRY_BYTES)
@@ -30,6 +24,8 @@ _STATUSES: Final = {"allow": "info", "deny": "warning"}
 
 _OLDEST_MS: Final = 17 * 3_600_000
 """Datadog takes a timestamp of the last 18 hours; an event waits for an hour at most."""
+_OLD: Final = b"event_timestamp"
+"""What the time of an older event is called: it may not be named `timestamp`."""
 _FIRST_SECOND: Final = 1e9
 _LAST_SECOND: Final = 2.0**32
 
@@ -49,6 +45,10 @@ class _Ordinary(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Ordinary).decode
+
+
+def _user(who: str | None) -> bytes:
+    return b'"usr":{"id":%b},' % json(who) if who else b""
 
 
 def _place(topic: str, partition: int) -> bytes:
@@ -83,72 +83,66 @@ class Datadog:
         self._url = f"{url}/api/v2/logs"
         self._api_key = api_key
         self._choice = choice
-        self._redact, self._left_out = choice
+        self._redact = choice.redact
         self._clock = clock
         self._constants = Memo(_constants_of(origin))
         self._place = Memo(_place)
 
-    def encode(self, record: Record) -> bytes | Filtered | Unsendable:
-        """Put the attributes beside the event's own bytes.
+    def encode(self, records: Sequence[Record]) -> Sequence[Encoded]:
+        """Put the attributes beside each event's own bytes."""
+        return encode_alike(records, self._encode_usual, self._encode_any)
 
-        Flat on purpose, and only for what is usual: this is called 150,000 times a second.
-        """
-        value = record.value
-        try:
-            if not value:
-                return self._write_oddly(record)
-            if not value.isascii():
-                value.decode()  # the parser passes over what it does not read
-            if self._redact is not None:
-                value = self._redact(value)
-            event = _decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._write_oddly(record)
-        audit_id = (event.id or derive_id(record)).encode()
-        if not _FIRST_SECOND <= event.timestamp < _LAST_SECOND or (
-            audit_id.translate(HEX_CLASSES) != UUID_CLASSES
-        ):
-            return self._write_oddly(record)
-        if self._left_out and (rule := self._choice.rule(event.event_type, event.decision)):
-            return Filtered(rule)
-        milliseconds = round(event.timestamp * 1000)
-        who = event.user_id or event.agent_id
-        metadata = event.metadata
-        gateway = metadata.gateway if metadata is not None else None
-        entry = _ENTRY % (
-            self._constants[
-                event.event_type, event.decision, gateway.instance if gateway is not None else None
-            ],
-            b'"usr":{"id":%b},' % json(who) if who else b"",
-            value,
-            audit_id,
-            self._time_of(milliseconds),
-            milliseconds,
-            self._place[record.topic, record.partition],
-            record.offset,
-        )
-        return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
+    def _encode_usual(self, records: Sequence[Record]) -> list[Encoded]:
+        """Write what is usual, step by step for all: 150,000 events pass here a second."""
+        values = texts(records)
+        if self._redact is not None:
+            values = list(map(self._redact, values))
+        events = list(map(_decode, values))
+        times = [event.timestamp for event in events]
+        if min(times) < _FIRST_SECOND or max(times) >= _LAST_SECOND:
+            raise UnusualError
+        ids = audit_ids(records, events)
+        constants = [
+            self._constants[event.event_type, event.decision, instance(event.metadata)]
+            for event in events
+        ]
+        users = [_user(event.user_id or event.agent_id) for event in events]
+        entries = self._join(records, zip(constants, users, values, ids, times, strict=True))
+        if max(map(len, entries)) > _MAX_ENTRY_BYTES:
+            raise UnusualError
+        return self._choice.keep(events, entries)
 
-    def _time_of(self, milliseconds: int) -> bytes:
-        """Name the event's time: what is too old for Datadog may not be called `timestamp`."""
-        timely = milliseconds >= self._clock() * 1000 - _OLDEST_MS
-        return b"timestamp" if timely else b"event_timestamp"
-
-    def _write_oddly(self, record: Record) -> bytes | Filtered | Unsendable:
+    def _encode_any(self, record: Record) -> Encoded:
         return self._choice.entry(record, self._write, _MAX_ENTRY_BYTES, _TOO_LARGE)
 
     def _write(self, record: Record, event: Outline) -> bytes:
-        milliseconds = round(float(event.seconds) * 1000)
-        return _ENTRY % (
-            self._constants[event.event_type, event.decision, event.instance],
-            b'"usr":{"id":%b},' % json(event.who) if event.who else b"",
-            event.event,
-            event.audit_id,
-            self._time_of(milliseconds),
-            milliseconds,
-            self._place[record.topic, record.partition],
-            record.offset,
-        )
+        constants = self._constants[event.event_type, event.decision, event.instance]
+        parts = (constants, _user(event.who), event.event, event.audit_id, float(event.seconds))
+        return self._join([record], [parts])[0]
+
+    def _join(
+        self,
+        records: Sequence[Record],
+        parts: Iterable[tuple[bytes, bytes, bytes, bytes, float]],
+    ) -> list[bytes]:
+        place = self._place[records[0].topic, records[0].partition]
+        oldest_ms = self._clock() * 1000 - _OLDEST_MS
+        return [
+            _ENTRY
+            % (
+                constants,
+                user,
+                value,
+                audit_id,
+                b"timestamp" if (ms := round(seconds * 1000)) >= oldest_ms else _OLD,
+                ms,
+                place,
+                record.offset,
+            )
+            for record, (constants, user, value, audit_id, seconds) in zip(
+                records, parts, strict=True
+            )
+        ]
 
     def request(self, bodies: Sequence[bytes]) -> Request:
         """Return the POST of these entries, with the key as it is now."""

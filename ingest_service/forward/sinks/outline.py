@@ -26,13 +26,6 @@ _SHORTENED_FIELDS: Final = sorted(FIELDS - {"metadata"})
 _MAX_FIELD_BYTES: Final = 4096
 _LAST_SECOND: Final = Decimal(2**32)
 
-HEX_CLASSES: Final = bytes(
-    ord("h") if byte in b"0123456789abcdef" else ord("-") if byte == ord("-") else 0
-    for byte in range(256)
-)
-UUID_CLASSES: Final = b"hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh"
-"""What an audit id is as the database keeps it, each character translated by `HEX_CLASSES`."""
-
 _decode_metadata: Final = msgspec.json.Decoder(Metadata | None).decode
 json: Final = msgspec.json.Encoder().encode
 

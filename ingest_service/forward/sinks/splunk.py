@@ -1,20 +1,21 @@
 """Splunk's HTTP Event Collector: an event in its envelope, a request, acknowledgements."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from ingest_service.events.record import Record
-from ingest_service.events.v1.identity import derive_id
 from ingest_service.forward.answers import Answer, Outcome, Why
-from ingest_service.forward.ports import Filtered, Limits, Request, Secret, Unsendable
+from ingest_service.forward.ports import Encoded, Limits, Request, Secret
 from ingest_service.forward.sinks import splunk_answers
+from ingest_service.forward.sinks.alike import UnusualError, encode_alike, texts
 from ingest_service.forward.sinks.choice import Choice
 from ingest_service.forward.sinks.memo import Memo
-from ingest_service.forward.sinks.origin import EventType, Metadata
-from ingest_service.forward.sinks.outline import HEX_CLASSES, UUID_CLASSES, Outline, json
+from ingest_service.forward.sinks.origin import EventType, Metadata, audit_ids, instance
+from ingest_service.forward.sinks.outline import Outline, json
 
 _MAX_ENTRY_BYTES: Final = 5_000_000
 _LIMITS: Final = Limits(max_entries=10_000, max_bytes=1_048_576, max_entry_bytes=_MAX_ENTRY_BYTES)
@@ -22,13 +23,15 @@ _TOO_LARGE: Final = Why("entry_too_large", "the event is larger than Splunk's ma
 
 # The words of CIM's Authentication model: other words are in none of its reports.
 _ACTIONS: Final = {"allow": "success", "deny": "failure"}
-_DIGITS: Final = b"0123456789"
-_SECONDS_DIGITS: Final = 10
+# Each a time from 2001 to 2286, in ten digits and perhaps a fraction, without an exponent.
+_are_seconds: Final = re.compile(rb"(?:\d{10}(?:\.\d+)?,)+").fullmatch
 
 # Constants in a row, and what varies little beside them: each place where they are broken costs
 # five bytes of gzip an event, and an index of `user` or `dest` would cost ten per cent of the wire.
 # Those names are given while searching, from the event itself, by deploy/splunk/.
-_ENTRY: Final = b'{"event":%b,"fields":{%b,"audit_id":"%b","kafka_offset":%d,%b%b}'
+_EVENT: Final = b'{"event":'
+_FIELDS: Final = b',"fields":{%b,"audit_id":"'
+_OFFSET: Final = b'","kafka_offset":%d,'
 
 
 class _Ordinary(msgspec.Struct, gc=False):
@@ -74,7 +77,7 @@ class Splunk:
         self._url = url
         self._token = token
         self._choice = choice
-        self._redact, self._left_out = choice
+        self._redact = choice.redact
         self._channel = channel
         self._must_ack = must_ack
         self._tail = Memo(_tail_of(envelope))
@@ -85,58 +88,44 @@ class Splunk:
         """How the indexers acknowledge, when the settings ask for it."""
         return SplunkAcks(self) if self._must_ack else None
 
-    def encode(self, record: Record) -> bytes | Filtered | Unsendable:
-        """Put the envelope around the event's own bytes; its time keeps its digits.
+    def encode(self, records: Sequence[Record]) -> Sequence[Encoded]:
+        """Put the envelope around each event's own bytes; its time keeps its digits."""
+        return encode_alike(records, self._encode_usual, self._encode_any)
 
-        Flat on purpose, and only for what is usual: this is called 200,000 times a second.
-        """
-        value = record.value
-        try:
-            if not value:
-                return self._write_oddly(record)
-            if not value.isascii():
-                value.decode()  # the parser passes over what it does not read
-            if self._redact is not None:
-                value = self._redact(value)
-            event = _decode(value)
-            seconds = bytes(event.timestamp)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._write_oddly(record)
-        audit_id = (event.id or derive_id(record)).encode()
-        # Ten digits, perhaps a point and more digits: a time from 2001 to 2286, no exponent.
-        if (
-            (seconds[10:11] != b"." or seconds.translate(None, _DIGITS) != b".")
-            and not (len(seconds) == _SECONDS_DIGITS and seconds.isdigit())
-        ) or audit_id.translate(HEX_CLASSES) != UUID_CLASSES:
-            return self._write_oddly(record)
-        if self._left_out and (rule := self._choice.rule(event.event_type, event.decision)):
-            return Filtered(rule)
-        metadata = event.metadata
-        gateway = metadata.gateway if metadata is not None else None
-        entry = _ENTRY % (
-            value,
-            self._place[record.topic, record.partition],
-            audit_id,
-            record.offset,
-            self._tail[
-                event.event_type, event.decision, gateway.instance if gateway is not None else None
-            ],
-            seconds,
-        )
-        return entry if len(entry) <= _MAX_ENTRY_BYTES else self._write_oddly(record)
+    def _encode_usual(self, records: Sequence[Record]) -> list[Encoded]:
+        """Write what is usual, step by step for all: 200,000 events pass here a second."""
+        values = texts(records)
+        if self._redact is not None:
+            values = list(map(self._redact, values))
+        events = list(map(_decode, values))
+        seconds = [bytes(event.timestamp) for event in events]
+        if not _are_seconds(b",".join(seconds) + b","):
+            raise UnusualError
+        ids = audit_ids(records, events)
+        tails = [
+            self._tail[event.event_type, event.decision, instance(event.metadata)]
+            for event in events
+        ]
+        entries = self._join(records, zip(values, ids, tails, seconds, strict=True))
+        if max(map(len, entries)) > _MAX_ENTRY_BYTES:
+            raise UnusualError
+        return self._choice.keep(events, entries)
 
-    def _write_oddly(self, record: Record) -> bytes | Filtered | Unsendable:
+    def _encode_any(self, record: Record) -> Encoded:
         return self._choice.entry(record, self._write, _MAX_ENTRY_BYTES, _TOO_LARGE)
 
     def _write(self, record: Record, event: Outline) -> bytes:
-        return _ENTRY % (
-            event.event,
-            self._place[record.topic, record.partition],
-            event.audit_id,
-            record.offset,
-            self._tail[event.event_type, event.decision, event.instance],
-            event.seconds,
-        )
+        tail = self._tail[event.event_type, event.decision, event.instance]
+        return self._join([record], [(event.event, event.audit_id, tail, event.seconds)])[0]
+
+    def _join(
+        self, records: Sequence[Record], parts: Iterable[tuple[bytes, bytes, bytes, bytes]]
+    ) -> list[bytes]:
+        fields = _FIELDS % self._place[records[0].topic, records[0].partition]
+        return [
+            b"".join((_EVENT, value, fields, audit_id, _OFFSET % record.offset, tail, time, b"}"))
+            for record, (value, audit_id, tail, time) in zip(records, parts, strict=True)
+        ]
 
     def request(self, bodies: Sequence[bytes]) -> Request:
         """Return the POST of these entries, one on a line."""

@@ -15,7 +15,7 @@ from ingest_service.forward.batch import Batch
 from ingest_service.forward.delivery import Delivery
 from ingest_service.forward.gate import Gate
 from ingest_service.forward.observer import SinkObserver
-from ingest_service.forward.ports import Filtered, Limits, Request, Unsendable
+from ingest_service.forward.ports import Encoded, Filtered, Limits, Request, Unsendable
 from ingest_service.shapes import HttpAnswer
 from ingest_service.telemetry.health import Health
 from ingest_service.telemetry.sink_metrics import SinkMetrics
@@ -41,7 +41,10 @@ class FakeSink:
         self.sent: list[Sequence[bytes]] = []
         self.taken: list[bytes] = []
 
-    def encode(self, record: Record) -> bytes | Filtered | Unsendable:
+    def encode(self, records: Sequence[Record]) -> Sequence[Encoded]:
+        return [self._encode(record) for record in records]
+
+    def _encode(self, record: Record) -> Encoded:
         value = record.value or b""
         if value.startswith(b"?"):
             return Unsendable(WHY, b"marked")
@@ -80,7 +83,7 @@ def delivery(sink: FakeSink, letters: Letters) -> Delivery:
 def batch_of(sink: FakeSink, *values: bytes) -> Batch:
     batch = Batch(0.0)
     records = [record(value, offset=place) for place, value in enumerate(values)]
-    assert batch.take(records, sink.encode, sink.limits) == len(values)
+    assert batch.take(records, sink.encode(records), sink.limits) == len(values)
     return batch
 
 
@@ -133,11 +136,12 @@ async def test_event_that_would_be_cut_is_kept_whole_and_its_mark_is_sent(impati
 def test_batch_is_full_by_entries_and_by_bytes() -> None:
     """What does not fit stays for the next one; one event larger than all goes alone."""
     sink = FakeSink("isolate")
-    batch, limits = Batch(0.0), Limits(3, 100, 100)
-    assert batch.take([record(b"x" * 40)] * 5, sink.encode, limits) == 2
-    batch = Batch(0.0)
-    assert batch.take([record(b"x")] * 5, sink.encode, limits) == 3
-    assert batch.is_full(limits)
-    batch = Batch(0.0)
-    assert batch.take([record(b"x" * 500)] * 2, sink.encode, limits) == 1
-    assert batch.is_full(limits)
+    limits = Limits(3, 100, 100)
+
+    def taken(values: list[bytes]) -> tuple[int, bool]:
+        batch, records = Batch(0.0), [record(value) for value in values]
+        return batch.take(records, sink.encode(records), limits), batch.is_full(limits)
+
+    assert taken([b"x" * 40] * 5) == (2, False)
+    assert taken([b"x"] * 5) == (3, True)
+    assert taken([b"x" * 500] * 2) == (1, True)

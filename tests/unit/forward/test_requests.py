@@ -16,7 +16,7 @@ from ingest_service.forward.sinks.datadog import Datadog
 from ingest_service.forward.sinks.enabled import NAMES, enabled
 from ingest_service.forward.sinks.splunk import Splunk
 from ingest_service.settings import load
-from made_sinks import datadog, splunk
+from made_sinks import datadog, encoded, splunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ ENTRIES = [event(), record(b"line\nends\r\n in it"), event(id=None)]
 def test_splunk_request():
     """The token in the header, never in the address; objects one after another."""
     sink = splunk()
-    bodies = [sink.encode(each) for each in ENTRIES]
+    bodies = [encoded(sink, each) for each in ENTRIES]
     request = sink.request(bodies)  # type: ignore[arg-type]
     assert request.url == "https://splunk:8088/services/collector/event"
     assert request.headers == {
@@ -58,7 +58,7 @@ def test_only_splunk_with_acknowledgement_has_acks():
 def test_datadog_request():
     """The key in its header; one array."""
     sink = datadog()
-    bodies = [sink.encode(each) for each in ENTRIES]
+    bodies = [encoded(sink, each) for each in ENTRIES]
     request = sink.request(bodies)  # type: ignore[arg-type]
     assert request.url == "https://intake/api/v2/logs"
     assert request.headers == {"dd-api-key": "the-key", "content-type": "application/json"}
@@ -118,11 +118,11 @@ def test_sinks_are_on_by_their_settings(environment: Callable[..., None]):
     assert hec.acks is not None
     assert logs.request([]).url == "https://http-intake.logs.datadoghq.eu/api/v2/logs"
     for sink in (hec, logs):
-        body = sink.encode(event(metadata={"client_ip": "10.0.0.1"}))
+        body = encoded(sink, event(metadata={"client_ip": "10.0.0.1"}))
         assert isinstance(body, bytes)
         assert b"10.0.0.1" not in body
         assert b"worker-1" in body
-        assert sink.encode(event(event_type="discovery")) == Filtered("discovery")
+        assert encoded(sink, event(event_type="discovery")) == Filtered("discovery")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ingest_service.errors import SinkUnavailableError
 from ingest_service.events.record import StoredRecord
 from ingest_service.forward.answers import Why
 from ingest_service.forward.dead_letter import DeadLetter, Refusal, headers_of
-from ingest_service.forward.ports import Unsendable
+from ingest_service.forward.ports import Encoded, Unsendable
 from ingest_service.replay.courier import Delivered
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ class Post:
         self.too_large: Collection[int] = ()
         self.goes_away_after: int | None = None
 
-    def _encode(self, record: Record) -> bytes | Unsendable:
-        if record.offset in self.too_large:
-            return Unsendable(Why("too_large", "too large"), b"cut")
-        return record.value or b""
+    def _encode(self, records: Sequence[Record]) -> list[Encoded]:
+        cut = Unsendable(Why("too_large", "too large"), b"cut")
+        return [cut if each.offset in self.too_large else each.value or b"" for each in records]
 
     async def deliver(self, records: Sequence[Record]) -> Delivered:
         if self.goes_away_after is not None and len(self.arrived) >= self.goes_away_after:
