@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 RULES = Path(__file__).parents[1] / "prometheus" / "rules"
 TARGET = frozenset({"job", "instance"})
 """What Prometheus adds to each series that it scrapes."""
-ALERT = frozenset({"alertname", "alertstate", "severity", "component"})
+ALERT = frozenset(
+    {"alertname", "alertstate", "severity", "component", "topic", "partition", "siem_platform"}
+)
+"""An alert's own labels, and those of the series that it is about."""
 
 Labels = frozenset[str]
 
@@ -94,6 +97,8 @@ class Series:
             raise UnknownNameError(f"{set(left)} and {set(right)} never match in {expr}")
         if str(expr.op) in {"and", "unless"}:
             return left
+        if str(expr.op) == "or":
+            return left | right
         return (left or right) | frozenset((expr.modifier and expr.modifier.group_labels) or ())
 
     def _called(self, expr: Any) -> Labels:

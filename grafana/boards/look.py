@@ -229,10 +229,11 @@ def _missing(missing: tuple[str, str]) -> dashboard.SpecialValueMap:
 
 
 def _columns(names: Mapping[str, str]) -> dashboard.DataTransformerConfig:
+    left_out = {"Time", "job", "Value"} - set(names)
     return dashboard.DataTransformerConfig(
         id_val="organize",
         options={
-            "excludeByName": {"Time": True, "job": True},
+            "excludeByName": dict.fromkeys(sorted(left_out), True),
             "indexByName": {name: place for place, name in enumerate(names)},
             "renameByName": dict(names),
         },

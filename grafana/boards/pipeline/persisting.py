@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boards.look import areas, lines, rows
-from boards.queries import over_time, sql
+from boards.queries import now_as_table, over_time, sql
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
@@ -18,7 +18,16 @@ DELAYS = 'sark_audit_end_to_end_delay_seconds_bucket{job="ingest-persister"}'
 
 def persisting() -> list[Panel]:
     """Return the row's panels."""
-    return [_lag(), _delay(), _rows(), _batches(), _writes(), _failures(), _partitions()]
+    return [
+        _lag(),
+        _delay(),
+        _rows(),
+        _batches(),
+        _writes(),
+        _failures(),
+        _partitions(),
+        _stopped(),
+    ]
 
 
 def _lag() -> Panel:
@@ -106,5 +115,19 @@ def _partitions() -> Panel:
         "How far each partition's ledger is, and the Kafka time before which nothing is missing. "
         "It holds whatever Prometheus knows.",
         sql("partitions"),
-        width=24,
+        width=16,
+    )
+
+
+def _stopped() -> Panel:
+    return rows(
+        "Stopped, and why",
+        "Partitions that wait for an operator, the sinks' among them. The runbook of the alert "
+        "says what each reason asks for.",
+        now_as_table(
+            """max by (partition, reason) (sark_audit_partition_stopped) == 1
+            or max by (siem_platform, partition, reason) (sark_siem_partition_stopped) == 1"""
+        ),
+        names={"siem_platform": "Sink", "partition": "Partition", "reason": "Reason"},
+        width=8,
     )

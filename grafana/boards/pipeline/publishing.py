@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def publishing() -> list[Panel]:
     """Return the row's panels."""
-    return [_outcomes(), _buffer(), _acknowledged()]
+    return [_outcomes(), _buffer(), _acknowledged(), _telemetry()]
 
 
 def _outcomes() -> Panel:
@@ -25,7 +25,7 @@ def _outcomes() -> Panel:
             "{{outcome}}",
         ),
         unit="ops",
-        width=8,
+        width=6,
     )
 
 
@@ -35,7 +35,7 @@ def _buffer() -> Panel:
         "Which part of each publisher's buffer is taken. When it is full, it refuses.",
         over_time("sark_audit_queue_depth / sark_audit_queue_capacity", "{{instance}}"),
         unit="percentunit",
-        width=8,
+        width=6,
     )
 
 
@@ -49,5 +49,19 @@ def _acknowledged() -> Panel:
             "P99",
         ),
         unit="s",
-        width=8,
+        width=6,
+    )
+
+
+def _telemetry() -> Panel:
+    return lines(
+        "Telemetry left out",
+        "Values a second of the gateways' own telemetry that no metric shows, by why: "
+        "schemas/telemetry.json says what there is. The events themselves are rows all the same.",
+        over_time(
+            "sum by (reason) (rate(sark_audit_telemetry_ignored_total[$__rate_interval])) > 0",
+            "{{reason}}",
+        ),
+        unit="ops",
+        width=6,
     )

@@ -18,6 +18,7 @@ def sinks() -> list[Panel]:
     return [
         _waiting(),
         _oldest(),
+        _lag(),
         _breakers(),
         _connected(),
         _forwarded(),
@@ -36,6 +37,7 @@ def _waiting() -> Panel:
         "while every forwarder is dead.",
         over_time("sum by (siem_platform) (sark:siem_unsent_records:sum)", SINK),
         unit="short",
+        width=8,
     )
 
 
@@ -43,10 +45,25 @@ def _oldest() -> Panel:
     return lines(
         "Oldest unsent record",
         "How old the oldest record is that a sink does not have. Past Kafka's retention "
-        "(dashed by its own line) records can only be refilled from the database.",
+        "(the other line) records can only be refilled from the database.",
         over_time("max by (siem_platform) (sark_siem_oldest_unsent_seconds)", SINK),
         over_time("min(sark_audit_topic_retention_seconds)", "Kafka's retention"),
         unit="s",
+        width=8,
+    )
+
+
+def _lag() -> Panel:
+    return lines(
+        "Lag by sink and partition",
+        "Records of each partition that a sink has not. One partition alone: look at Stopped, and "
+        "why; all of them: look at the sink.",
+        over_time(
+            "max by (siem_platform, topic, partition) (sark_siem_consumer_lag)",
+            "{{siem_platform}}: {{partition}}",
+        ),
+        unit="short",
+        width=8,
     )
 
 

@@ -221,13 +221,15 @@ def _alerts() -> Panel:
         "Alerts that fire now",
         "Each has a page under docs/runbooks, by its name.",
         now_as_table(
-            f"""count by (alertname, severity, component) (
+            f"""count by (alertname, severity, component, siem_platform, partition) (
                 ALERTS{{alertstate="firing", component=~"gateway|{PIPELINE}"}})"""
         ),
         names={
             "alertname": "Alert",
             "severity": "Severity",
             "component": "Where",
+            "siem_platform": "Sink",
+            "partition": "Partition",
             "Value": "Times",
         },
     )
