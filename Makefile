@@ -1,7 +1,7 @@
 # Two commands matter: `make up` and `make test`. Each sets up what it needs and says what it does.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help up down sql test check bench soak clean
+.PHONY: help up down sql test check prometheus bench soak clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## start everything and watch events arrive, until Ctrl-C (STACK=docker|embedded)
 	@$(BIN)/python deploy/local/up.py
@@ -37,6 +37,9 @@ check: $(INSTALLED) ## lint, formatting, types, import layers, shell and YAML
 	@git grep --untracked -lE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' | xargs $(BIN)/shellcheck
 	@git ls-files -co --exclude-standard '*.yaml' '*.yml' | xargs $(BIN)/yamllint --strict
 	@if [ -f Dockerfile ]; then $(BIN)/hadolint Dockerfile; fi
+
+prometheus: $(INSTALLED) ## build Prometheus 3 with Go (minutes, once): for the tests, and `make up` where there is none
+	@$(BIN)/python deploy/local/build_prometheus.py
 
 bench: $(INSTALLED) ## measure speed beside PostgreSQL's own (B=--forward: the sinks; B=--help; PROFILE=1)
 	@$(BIN)/python tests/bench/bench.py $(if $(PROFILE),--profile persist-flame.svg) $(B)

@@ -11,7 +11,7 @@ from stack.process import end_left
 from stack.state import State
 
 # In this order: who writes stops before what it writes to.
-NAMES = ("up", "publish", "forward", "persist", "siem", "kafka", "postgres")
+NAMES = ("up", "prometheus", "publish", "forward", "persist", "siem", "kafka", "postgres")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """`make up`: the whole main path on this machine, with sample events, until Ctrl-C.
 
 servers → topics → schema → a persister as least-privileged role, a forwarder to stand-ins for
-Splunk and Datadog → sample events → a live table
+Splunk and Datadog → sample events → Prometheus, where it is had quickly → a live table
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import monitoring
 from database import prepare_database, prepare_writer
 from service import Service, StepFailedError
 from sinks import Sinks, forget_real_sinks
@@ -32,7 +33,7 @@ HTTP_PORT, FORWARD_PORT = 9464, 9465
 NEXT = """
 What to try next, in another terminal, in this folder:
   make sql Q="select decision, count(*) from gateway_audit_events group by 1"
-  curl http://{metrics}/metrics   (and /health/detailed; the forwarder: http://{forward}/metrics)
+  curl http://{metrics}/metrics   (and /health/detailed; the forwarder: http://{forward}/metrics){prometheus}
   a browser on {splunk}/ and {datadog}/   (what has reached the two stand-ins)
   curl -d '[{{"status": 503, "times": 0}}]' {splunk}/_faults   (Splunk goes down: Kafka keeps its
     events, Datadog goes on; `curl -X DELETE` of the same mends it)
@@ -78,12 +79,16 @@ def _run(state: State, stops: ExitStack) -> int:
     workers = [service.start("persist", "persist"), service.forward()]
     for server in (*workers, service.publish_samples()):
         stops.callback(server.stop)
-    say(_next(service))
+    watching = monitoring.start(service, say)
+    if watching is not None:
+        stops.callback(watching.server.stop)
+    say(_next(service, watching.hint if watching else ""))
     return _ended(state, asyncio.run(watch(service, workers)).name)
 
 
-def _next(service: Service) -> str:
+def _next(service: Service, prometheus: str) -> str:
     return NEXT.format(
+        prometheus=prometheus,
         metrics=f"{LOOPBACK}:{service.http_port}",
         forward=f"{LOOPBACK}:{service.forward_port}",
         splunk=service.sinks.splunk_url,

@@ -1,5 +1,6 @@
 """`make up`, really run: what a newcomer sees, and what is left after."""
 
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import asyncpg
 import psutil
 import pytest
 
-from servers import sources
+from servers import prometheus, sources
 from stack import compose
 from stack.process import lives
 from stack.state import REPOSITORY, State
@@ -100,6 +103,24 @@ def test_events_become_rows_and_ctrl_c_leaves_nothing(state: Path):
     assert names == set(PRODUCT_NAMES)
     assert code == 0, "".join(up.said)
     assert [process for process in family if lives(process)] == []
+
+
+def test_prometheus_scrapes_both_workers_with_the_rules_loaded(state: Path):
+    """The address that is said answers, its targets are up, and the watchdog fires."""
+    prometheus.programs()
+    up = Up(state)
+    try:
+        up.wait_for_rows()
+        [address] = re.findall(r"(http://\S+)/alerts ", "".join(up.said))
+        targets = asked(address, 'up{job=~"ingest-.*"} == 1', at_least=2)
+        assert {each["metric"]["job"] for each in targets} == {
+            "ingest-persister",
+            "ingest-forwarder",
+        }
+        assert asked(address, 'ALERTS{alertname="Watchdog", alertstate="firing"}')
+    finally:
+        code = up.ctrl_c()
+    assert code == 0, "".join(up.said)
 
 
 def test_the_table_and_both_sinks_get_every_event(state: Path):
@@ -191,6 +212,18 @@ def test_no_password_is_shown(state: Path):
     assert up.ctrl_c() == 0
     told = "".join(up.said) + "".join(log.read_text() for log in (state / "logs").glob("*.log"))
     assert [password for password in passwords if password in told] == []
+
+
+def asked(address: str, query: str, at_least: int = 1) -> list[dict[str, object]]:
+    """Return Prometheus' answer once it has so many series."""
+    deadline = time.monotonic() + 40
+    while True:
+        with urlopen(f"{address}/api/v1/query?{urlencode({'query': query})}") as answer:
+            found = json.load(answer)["data"]["result"]
+        if len(found) >= at_least:
+            return found
+        assert time.monotonic() < deadline, query
+        time.sleep(0.2)
 
 
 def environment(state: Path, stack: str = "embedded") -> dict[str, str]:

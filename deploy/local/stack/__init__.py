@@ -9,5 +9,7 @@ jars        Apache Kafka's jars, downloaded once
 kafka       the embedded broker
 postgres    the embedded PostgreSQL
 compose     the same two servers in containers
+prometheus_source  where Prometheus and promtool come from
+prometheus  a Prometheus with the rules of this repository
 servers     both servers, chosen, started, and stopped at the end
 """
