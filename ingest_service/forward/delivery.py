@@ -174,6 +174,7 @@ class Delivery:
     async def _send(self, permit: Permit, request: Request, count: int) -> _Said:
         came = await self._sender.post(request.url, request.headers, request.body)
         self._observer.requested(count, len(request.body), came.sent_bytes, came.seconds)
+        _log.debug("request answered", status=came.status, events=count, seconds=came.seconds)
         answer = Answer(came.status, came.headers, came.body, time.time())
         outcome = self._sink.judge(answer, count)
         if isinstance(outcome, Accepted):

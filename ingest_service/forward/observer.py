@@ -89,6 +89,7 @@ class SinkObserver:
         component = f"{self.sink} dead letters"
         if why is None:
             self._held.pop(component, None)
+            self.health.report(component, Status.HEALTHY, time.monotonic())
             self.health.forget(component)
         else:
             self._held[component] = why

@@ -213,6 +213,7 @@ class Writer:
         # The broker stamps a producer's whole batch with one time: few are different.
         stamps = Counter(stamp for segment in committed for stamp in segment.kafka_times)
         observer.delays({now - stamp / 1000: count for stamp, count in stamps.items()})
+        _log.debug("batch written", records=sum(map(len, committed)), seconds=round(seconds, 4))
         for segment in committed if reasons else ():
             _log_quarantined(segment)
 

@@ -10,7 +10,9 @@ import structlog
 
 Event = MutableMapping[str, Any]
 
-WINDOW_SECONDS = 10.0
+WINDOW_SECONDS = 30.0
+LIBRARY_WINDOW_SECONDS = 60.0
+"""Of another library's line: in an outage ours has said it, and it says it all the time."""
 LEFT_OUT: Final = "left_out"
 TEMPLATE: Final = "_template"
 """What another library's line is made from: its words without what was put into them."""
@@ -21,7 +23,7 @@ _PLACES = ("sink", "topic", "partition", "partitions", "component")
 
 
 class _Seen(NamedTuple):
-    since: float
+    until: float
     left_out: int = 0
     last: Event | None = None
 
@@ -40,17 +42,17 @@ class Repeats:
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
         """Pass the event on, or drop it."""
-        words = event.pop(TEMPLATE, event.get("event", ""))
+        template = event.pop(TEMPLATE, None)
         if event.get("level") == "debug":
             return event
-        key = (str(words), *(str(event.get(field, "")) for field in _KINDS + _PLACES))
+        key, window = _kind(event, template)
         now = self._clock()
         with self._lock:
             seen = self._seen.get(key)
-            if seen is not None and now - seen.since < WINDOW_SECONDS:
-                self._remember(key, _Seen(seen.since, seen.left_out + 1, event))
+            if seen is not None and now < seen.until:
+                self._remember(key, _Seen(seen.until, seen.left_out + 1, event))
                 raise structlog.DropEvent
-            self._remember(key, _Seen(now))
+            self._remember(key, _Seen(now + window))
         if seen is not None and seen.left_out:
             event[LEFT_OUT] = seen.left_out
         return event
@@ -66,9 +68,20 @@ class Repeats:
         now, found = self._clock(), list[Event]()
         with self._lock:
             for key, seen in list(self._seen.items()):
-                if seen.last is None or not (all_of_them or now - seen.since >= WINDOW_SECONDS):
+                if seen.last is None or not (all_of_them or now >= seen.until):
                     continue
                 seen.last[LEFT_OUT] = seen.left_out
                 found.append(seen.last)
-                self._seen[key] = _Seen(now)
+                self._seen[key] = _Seen(now + WINDOW_SECONDS)
         return found
+
+
+def _kind(event: Event, template: str | None) -> tuple[tuple[str, ...], float]:
+    """Return what makes two lines the same, and for how long one of them is enough.
+
+    Another library's lines differ in their arguments, and come once for each of its clients.
+    """
+    fields = _KINDS + _PLACES if template is None else _KINDS
+    words = event.get("event", "") if template is None else template
+    window = WINDOW_SECONDS if template is None else LIBRARY_WINDOW_SECONDS
+    return (str(words), *(str(event.get(field, "")) for field in fields)), window

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.telemetry import repeats
-from ingest_service.telemetry.repeats import LEFT_OUT, WINDOW_SECONDS, Repeats
+from ingest_service.telemetry.repeats import (
+    LEFT_OUT,
+    LIBRARY_WINDOW_SECONDS,
+    TEMPLATE,
+    WINDOW_SECONDS,
+    Repeats,
+)
 
 
 class Clock:
@@ -65,6 +71,19 @@ def test_other_places_are_other_events() -> None:
         assert passed(limiter, event="stopped", **place) is None
 
 
+def test_library_says_the_same_for_everybody_once_a_minute() -> None:
+    """Its words count, not their arguments, nor on whose behalf it says them."""
+    clock = Clock()
+    limiter = Repeats(clock)
+    for node in range(3):
+        event = {"event": f"no node {node}", "sink": f"sink {node}", TEMPLATE: "no node %s"}
+        assert (passed(limiter, **event) is None) == bool(node)
+    clock.now = WINDOW_SECONDS
+    assert limiter.overdue() == []
+    clock.now = LIBRARY_WINDOW_SECONDS
+    assert limiter.overdue() == [{"event": "no node 2", "sink": "sink 2", LEFT_OUT: 2}]
+
+
 def test_debug_is_written_whole() -> None:
     """Who asks for debug lines wants them."""
     limiter = Repeats(Clock())
@@ -79,7 +98,7 @@ def test_memory_is_bounded() -> None:
     assert len(limiter._seen) <= repeats._MOST_REMEMBERED
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 15)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1.5 * WINDOW_SECONDS)), max_size=60))
 def test_no_event_is_lost_from_the_counts(steps: list[tuple[str, float]]) -> None:
     """Whatever comes when: written lines and what they say was left out are all that happened."""
     clock = Clock()
