@@ -30,23 +30,28 @@ Limits = tuple[tuple[float | None, str], ...]
 """From which value on a panel has which colour; the first has no bound."""
 
 GREEN, YELLOW, RED, GREY = "green", "yellow", "red", "#6e7681"
+PANEL_WIDTH = 12
 ANY_IS_BAD: Limits = ((None, GREEN), (1, RED))
 NO_JUDGEMENT: Limits = ((None, "blue"),)
 DECISIONS = {"allow": GREEN, "deny": RED}
 
 
-def lines(title: str, answers: str, *queries: Query, unit: str, width: int = 12) -> dashboard.Panel:
+def lines(
+    title: str, answers: str, *queries: Query, unit: str, width: int = PANEL_WIDTH
+) -> dashboard.Panel:
     """Draw series over time, each a line, with its last and greatest value in the legend."""
     panel = timeseries.Panel().unit(unit).min(0).line_width(2).fill_opacity(8)
-    panel.show_points(looks.VisibilityMode.NEVER).legend(_legend()).tooltip(_tooltip())
+    panel.show_points(looks.VisibilityMode.NEVER).legend(_legend(width)).tooltip(_tooltip())
     return _finished(panel, title, answers, queries, width=width, height=8)
 
 
-def areas(title: str, answers: str, *queries: Query, unit: str, width: int = 12) -> dashboard.Panel:
+def areas(
+    title: str, answers: str, *queries: Query, unit: str, width: int = PANEL_WIDTH
+) -> dashboard.Panel:
     """Draw series over time, each stacked on the one before: together they are the whole."""
     panel = timeseries.Panel().unit(unit).min(0).line_width(1).fill_opacity(60)
     panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
-    panel.show_points(looks.VisibilityMode.NEVER).legend(_legend()).tooltip(_tooltip())
+    panel.show_points(looks.VisibilityMode.NEVER).legend(_legend(width)).tooltip(_tooltip())
     return _finished(panel, title, answers, queries, width=width, height=8)
 
 
@@ -56,7 +61,7 @@ def states(
     """Draw what state each series was in over time; `meanings` has a word and colour a value."""
     panel = statetimeline.Panel().mappings([_meanings(meanings)]).fill_opacity(70)
     panel.show_value(looks.VisibilityMode.NEVER).color_scheme(_by_thresholds())
-    panel.legend(_legend())
+    panel.legend(_legend(width))
     return _finished(panel, title, answers, queries, width=width, height=6)
 
 
@@ -120,7 +125,7 @@ def rows(
     query: Query,
     *,
     names: Mapping[str, str] | None = None,
-    width: int = 12,
+    width: int = PANEL_WIDTH,
 ) -> dashboard.Panel:
     """Draw a table; of a query to Prometheus the columns in `names`, in that order, so called."""
     panel = table.Panel().cell_height(looks.TableCellHeight.SM).filterable(True)
@@ -185,10 +190,12 @@ def _finished(
     return panel
 
 
-def _legend() -> common.VizLegendOptions:
-    legend = common.VizLegendOptions().display_mode(looks.LegendDisplayMode.TABLE)
-    legend.placement(looks.LegendPlacement.BOTTOM).show_legend(True)
-    return legend.calcs(["lastNotNull", "max"])
+def _legend(width: int) -> common.VizLegendOptions:
+    """Below the panel in one line, so that the lines keep their height; beside one that is wide."""
+    wide = width > PANEL_WIDTH
+    legend = common.VizLegendOptions().show_legend(True).calcs(["lastNotNull", "max"])
+    legend.display_mode(looks.LegendDisplayMode.TABLE if wide else looks.LegendDisplayMode.LIST)
+    return legend.placement(looks.LegendPlacement.RIGHT if wide else looks.LegendPlacement.BOTTOM)
 
 
 def _tooltip() -> common.VizTooltipOptions:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boards.look import areas, lines
+from boards.look import GREEN, RED, YELLOW, areas, coloured, lines
 from boards.queries import over_time
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
+
+OUTCOMES = {"recorded": GREEN, "unknown": YELLOW, "refused": RED, "not_sent": "dark-red"}
 
 
 def publishing() -> list[Panel]:
@@ -17,7 +19,7 @@ def publishing() -> list[Panel]:
 
 
 def _outcomes() -> Panel:
-    return areas(
+    panel = areas(
         "Published by outcome",
         "Audit events a second. Only `recorded` is safe; `unknown` may have arrived.",
         over_time(
@@ -27,6 +29,7 @@ def _outcomes() -> Panel:
         unit="ops",
         width=6,
     )
+    return coloured(panel, OUTCOMES)
 
 
 def _buffer() -> Panel:
