@@ -129,10 +129,10 @@ class Health:
         self._bad_since.pop(component, None)
 
     def _note(self, component: str, side: str, report: _Report) -> None:
-        before = self._reports.get((component, _WORK)) or self._reports.get((component, _PROBE))
-        was = self._judged(component, report.at).status if before else Status.HEALTHY
+        known = {component} & {name for name, _ in self._reports}
+        was = _judged(self._reports, component, report.at).status if known else Status.HEALTHY
         self._reports[component, side] = report
-        judged = self._judged(component, report.at)
+        judged = _judged(self._reports, component, report.at)
         if judged.status is was:
             return
         if judged.status is Status.HEALTHY:
@@ -150,18 +150,6 @@ class Health:
                 status=judged.status.value,
                 why=judged.detail,
             )
-
-    def _judged(self, component: str, now: float) -> _Report:
-        """Return the worse of what the work met and what the probe found, as far as it counts."""
-        probe = self._reports.get((component, _PROBE))
-        sides = [probe, self._reports.get((component, _WORK))]
-        reports = sorted((each for each in sides if each), key=lambda each: each.at)
-        counting = [each for each in reports if now - each.at < BELIEVED_SECONDS] or reports[-1:]
-        worst = max(counting, key=lambda each: (_BADNESS.index(each.status), each.at))
-        if probe and now - probe.at > STALE_SECONDS and worst.status is Status.HEALTHY:
-            detail = f"nobody has asked it for {now - probe.at:.0f} s"
-            return worst._replace(status=Status.DEGRADED, detail=detail)
-        return worst
 
     # --- the answers -----------------------------------------------------------------------------
 
@@ -191,8 +179,21 @@ class Health:
         }
 
     def _components(self, now: float) -> dict[str, _Report]:
-        names = {name for name, _ in self._reports.copy()}
-        return {name: self._judged(name, now) for name in names}
+        reports = self._reports.copy()  # the worker writes on while this thread reads
+        return {name: _judged(reports, name, now) for name, _ in reports}
+
+
+def _judged(reports: Mapping[tuple[str, str], _Report], component: str, now: float) -> _Report:
+    """Return the worse of what the work met and what the probe found, as far as it counts."""
+    probe = reports.get((component, _PROBE))
+    sides = [each for each in (probe, reports.get((component, _WORK))) if each is not None]
+    believed = [each for each in sides if now - each.at < BELIEVED_SECONDS]
+    counting = believed or [max(sides, key=lambda each: each.at)]
+    worst = max(counting, key=lambda each: (_BADNESS.index(each.status), each.at))
+    if probe and now - probe.at > STALE_SECONDS and worst.status is Status.HEALTHY:
+        detail = f"nobody has asked it for {now - probe.at:.0f} s"
+        return worst._replace(status=Status.DEGRADED, detail=detail)
+    return worst
 
 
 def _shown(report: _Report, now: float) -> Mapping[str, Any]:

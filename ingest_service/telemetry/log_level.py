@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 
 import structlog
 
@@ -19,8 +20,11 @@ def change_level_on_hangup() -> None:
     """Have SIGHUP read INGEST_LOG__LEVEL again, from its file in the secrets directory.
 
     A process's environment cannot be changed from outside, and it comes first: a level that is set
-    there stays, and the log says so.
+    there stays, and the log says so. On a terminal SIGHUP means that it was closed, and ends the
+    worker as ever.
     """
+    if sys.stderr.isatty():
+        return
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_level_again)
 
 

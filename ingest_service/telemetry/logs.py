@@ -6,11 +6,12 @@ operating system did (`OSError`); of all others, the type and where it happened.
 """
 
 import asyncio
+import json
 import logging
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from traceback import extract_tb
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -137,9 +138,18 @@ class _Loggers:
 
 
 class _NamedLogger(structlog.WriteLogger):
+    """Writes lines. One that cannot be written, on a full disk, is lost: the work goes on."""
+
     def __init__(self, stream: TextIO, name: str) -> None:
         super().__init__(stream)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = msg
 
 
 def _name_logger(logger: Any, _: str, event: Event) -> Event:
@@ -161,7 +171,11 @@ def _without_nothing(_: Any, __: str, event: Event) -> Event:
 
 def _one_line(_: Any, __: str, event: Event) -> str:
     first = {key: event.pop(key) for key in ("time", "level", "event") if key in event}
-    return msgspec.json.encode(first | dict(event), enc_hook=str).decode()
+    line = first | dict(event)
+    try:
+        return msgspec.json.encode(line, enc_hook=str).decode()
+    except ValueError:  # half a surrogate, from a file's name perhaps
+        return json.dumps(line, default=str)
 
 
 class _ThroughStructlog(logging.Handler):

@@ -82,3 +82,11 @@ def test_bad_settings_change_nothing(secrets: Path, log: io.StringIO) -> None:
     assert line["event"] == "log level stays"
     assert "INGEST_LOG__LEVEL" in line["why"]
     assert written(log) == ["info", "warning", "error"]
+
+
+async def test_closed_terminal_still_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that somebody runs by hand does not outlive its terminal, with nowhere to log to."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    before = signal.getsignal(signal.SIGHUP)
+    change_level_on_hangup()
+    assert signal.getsignal(signal.SIGHUP) is before

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import logging
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,3 +215,32 @@ def test_libraries_line_that_differs_by_its_arguments_is_one_line(log: io.String
         logging.getLogger("aiokafka").warning("no connection to node %s", node)
     assert [line["event"] for line in lines(log)] == ["no connection to node 0"]
     assert "_template" not in log.getvalue()
+
+
+class Full(StringIO):
+    """A log on a disk that is full."""
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.usefixtures("log")
+def test_log_that_cannot_be_written_stops_no_work(style: str) -> None:
+    """A full disk under the log, or a pipe that nobody reads, costs lines and no event."""
+    closed = StringIO()
+    closed.close()
+    for stream in (Full(), closed):
+        stream.isatty = lambda: False
+        configure("info", style, stream)
+        structlog.get_logger().error("stopped")
+        logging.getLogger("aiokafka").error("no node")
+
+
+def test_text_that_is_none_is_written_all_the_same(log: io.StringIO) -> None:
+    """A file's name may hold bytes that are no text; the line comes, as JSON."""
+    structlog.get_logger().error(
+        "refused", why="no such file: \udcff", wanted={1, 2}, n=float("nan")
+    )
+    [line] = lines(log)
+    assert line["why"] == "no such file: \udcff"
