@@ -15,12 +15,12 @@ from ingest_service.adapters.kafka_dead_letters import DeadLetterProducer
 from ingest_service.adapters.kafka_forwarder import ForwardConsumer
 from ingest_service.dependencies import forwarder_probed
 from ingest_service.errors import SetupError
+from ingest_service.figures import forwarder_figures
 from ingest_service.forward.beginning import EARLIEST, Beginning
 from ingest_service.forward.observer import SinkObserver
 from ingest_service.forward.pipeline import Outside, Pipeline
 from ingest_service.forward.ports import Sink
 from ingest_service.forward.sinks.enabled import NAMES, enabled
-from ingest_service.forward.watch import watch
 from ingest_service.garbage import collect_by_the_clock, count_no_allocations
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
@@ -28,6 +28,7 @@ from ingest_service.telemetry.health import Health
 from ingest_service.telemetry.log_level import change_level_on_hangup
 from ingest_service.telemetry.logs import telling_repeats
 from ingest_service.telemetry.sink_metrics import SinkMetrics
+from ingest_service.telemetry.watch import watch
 from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
@@ -78,8 +79,14 @@ async def forward(
         )
         tls = {name: each.tls for name, each in chosen.items()}
         await stack.enter_async_context(forwarder_probed(settings, health, tls))
+        await stack.enter_async_context(forwarder_figures(settings, metrics))
         branches = [
-            _Branch(settings, each, SinkObserver(each.sink.name, metrics, health), beginning)
+            _Branch(
+                settings,
+                each,
+                SinkObserver(each.sink.name, settings.kafka.topic, metrics, health),
+                beginning,
+            )
             for each in chosen.values()
         ]
         _on_signals(stopping, branches)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -88,6 +88,11 @@ class DatabaseSettings(Group):
         le=60_000,
         description="How long little work may wait for more: each transaction costs a ledger "
         "entry for ever. Much work never waits.",
+    )
+    capacity_bytes: ByteSize | None = Field(
+        None,
+        ge=1,
+        description="Room for the audit tables (2TiB, or bytes): metrics then say how full it is.",
     )
 
 

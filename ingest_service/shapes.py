@@ -112,3 +112,11 @@ class Scope(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
     ranges: Sequence[Range] = ()
+
+
+class Storage(NamedTuple):
+    """How large the audit is, and what was made and purged of it since the last answer."""
+
+    size_bytes: int
+    new_chunks: int
+    new_purges: int

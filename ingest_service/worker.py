@@ -16,19 +16,21 @@ from ingest_service.adapters.progress_notes import ProgressNotes
 from ingest_service.dependencies import persister_probed
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
+from ingest_service.figures import persister_figures
 from ingest_service.garbage import collect_by_the_clock, count_no_allocations
 from ingest_service.ledger import Rules
 from ingest_service.persist.assignment import Duty
 from ingest_service.persist.batching import BatchLimits
+from ingest_service.persist.commits import commit_durable, commit_offsets
 from ingest_service.persist.observer import WorkerObserver
 from ingest_service.persist.progress import note_progress
-from ingest_service.persist.watch import commit_durable, commit_offsets, watch_lag
 from ingest_service.persist.writer import Writer
 from ingest_service.settings import Settings
 from ingest_service.telemetry.endpoint import Endpoint
 from ingest_service.telemetry.health import Health
 from ingest_service.telemetry.log_level import change_level_on_hangup
 from ingest_service.telemetry.logs import telling_repeats
+from ingest_service.telemetry.watch import watch
 from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
@@ -60,6 +62,7 @@ async def persist(settings: Settings) -> None:
             version=__version__,
         )
         await stack.enter_async_context(persister_probed(settings, health))
+        await stack.enter_async_context(persister_figures(settings, observer, registry))
         connections = [
             await stack.enter_async_context(WriterConnection(dsn))
             for _ in range(settings.database.writers)
@@ -119,7 +122,7 @@ async def _run(
     try:
         async with asyncio.TaskGroup() as group:
             beside = [
-                group.create_task(watch_lag(source, observer), name="watch-lag"),
+                group.create_task(watch(source, observer), name="watch"),
                 group.create_task(commit_offsets(source, observer), name="commit-offsets"),
                 group.create_task(noting(), name="note-progress"),
                 group.create_task(collect_by_the_clock(), name="collect-garbage"),

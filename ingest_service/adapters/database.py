@@ -17,6 +17,8 @@ from ingest_service.errors import (
     PartitionFault,
     RowRefusedError,
     SetupError,
+    Stop,
+    StopReason,
 )
 from ingest_service.events.record import Row
 from ingest_service.ledger import Entry, Head, Stream
@@ -241,8 +243,11 @@ class WriterConnection:
             raise PartitionFault(
                 stream.topic,
                 stream.partition,
-                f"the originals that end before offset {head.next_offset} cannot be read: "
-                "they were changed. `ingest-service verify` says more",
+                Stop(
+                    StopReason.ORIGINALS_DAMAGED,
+                    f"the originals that end before offset {head.next_offset} cannot be read: "
+                    "they were changed. `ingest-service verify` says more",
+                ),
             ) from exc
 
     async def rejected_in_a_row(self, stream_id: int) -> int:

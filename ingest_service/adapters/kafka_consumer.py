@@ -119,6 +119,19 @@ class AuditConsumer(RecordReader):
             ) from exc
         return {each.partition: Bounds(starts[each], ends[each]) for each in wanted}
 
+    async def ends(self) -> dict[int, int]:
+        """Ask where each partition of the topic ends; none before its metadata is known."""
+        known = self._consumer.partitions_for_topic(self.topic) or ()
+        every = [TopicPartition(self.topic, partition) for partition in sorted(known)]
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                ends = await self._consumer.end_offsets(every)
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
+            raise BrokerUnavailableError(
+                f"asking for offsets failed ({type(exc).__name__})"
+            ) from exc
+        return {each.partition: ends[each] for each in every}
+
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         """Tell Kafka how far we are. Only lag tools read it, so a failure is no reason to stop."""
         if not offsets:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiokafka.structs import TopicPartition
 
 from ingest_service.adapters.kafka_codecs import BATCH_BYTES
-from ingest_service.errors import PartitionFault
+from ingest_service.errors import PartitionFault, Stop, StopReason
 
 LOG_APPEND_TIME: Final = 1
 
@@ -24,13 +24,12 @@ _TOO_LARGE = (
 def clock_fault(position: TopicPartition, records: Sequence[Any]) -> PartitionFault:
     """Say that these records, from the first on, carry their publisher's clock."""
     until = 1 + max(each.offset for each in records if each.timestamp_type != LOG_APPEND_TIME)
-    return PartitionFault(
-        position.topic,
-        position.partition,
+    message = (
         f"from offset {records[0].offset} on its records carry the publisher's clock: set "
         "message.timestamp.type=LogAppendTime on the topic and have them published again. To "
-        f"go on past them: {_accept_gap(position.partition, until)}",
+        f"go on past them: {_accept_gap(position.partition, until)}"
     )
+    return PartitionFault(position.topic, position.partition, Stop(StopReason.CREATE_TIME, message))
 
 
 def batch_fault(
@@ -47,11 +46,9 @@ def batch_fault(
     """
     what = _TOO_LARGE if too_large else _COMES_DAMAGED
     way_past = way_past or _accept_gap(position.partition, end or "N")
-    return PartitionFault(
-        position.topic,
-        position.partition,
-        f"the batch at offset {offset} {what}: {way_past}",
-    )
+    reason = StopReason.BATCH_TOO_LARGE if too_large else StopReason.DAMAGED_BATCH
+    stop = Stop(reason, f"the batch at offset {offset} {what}: {way_past}")
+    return PartitionFault(position.topic, position.partition, stop)
 
 
 def _accept_gap(partition: int, to: int | str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal, NamedTuple
 
+from ingest_service.errors import Stop, StopReason
 from ingest_service.shapes import Bounds
 
 
@@ -21,8 +22,8 @@ EARLIEST: Final = Beginning()
 
 def where_to_begin(
     committed: int | None, bounds: Bounds, at_time: int | None, beginning: Beginning
-) -> int | str:
-    """Return the offset to read first, or the sentence that says why reading must not go on.
+) -> int | Stop:
+    """Return the offset to read first, or why reading must not go on.
 
     `at_time` is the first offset at the beginning's time; None when the log has none.
     """
@@ -35,13 +36,15 @@ def where_to_begin(
     if beginning.accept_gap:
         return bounds.start
     if committed < bounds.start:
-        return (
+        return Stop(
+            StopReason.GAP,
             f"records {committed} to {bounds.start - 1} have left Kafka before this sink had them: "
             "`ingest-service replay sink` refills it from the originals and says how to go on; "
-            "`forward --accept-gap` goes on without them, at the oldest record that is left"
+            "`forward --accept-gap` goes on without them, at the oldest record that is left",
         )
-    return (
+    return Stop(
+        StopReason.TRUNCATED,
         f"the log ends at offset {bounds.end}, before {committed} where this sink goes on: the "
         "topic was truncated, or deleted and made again. `forward --accept-gap` goes on at its "
-        "oldest record"
+        "oldest record",
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from ingest_service.errors import Stop
 from ingest_service.events.record import Record
 from ingest_service.forward.breaker import State
 from ingest_service.shapes import Bounds, HttpAnswer
@@ -148,7 +149,7 @@ class Observer(DeliveryObserver, Protocol):
         """Show the Kafka time of the oldest record that was read and is not settled."""
         ...
 
-    def partition_stopped(self, partition: int, why: str) -> None:
+    def partition_stopped(self, partition: int, stop: Stop) -> None:
         """Show a partition that waits for an operator."""
         ...
 

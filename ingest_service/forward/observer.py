@@ -4,11 +4,13 @@ The watch beside it reads it as well: how far each partition is, and what holds 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from ingest_service.errors import Stop
 from ingest_service.forward.breaker import State
 from ingest_service.telemetry.health import Health, Status
 from ingest_service.telemetry.sink_metrics import SinkMetrics
+from ingest_service.telemetry.watch import Standing
 
 _TRANSITIONS = ("closed", "half_open", "open")
 
@@ -16,17 +18,17 @@ _TRANSITIONS = ("closed", "half_open", "open")
 class SinkObserver:
     """Implements `forward.environment.Observer` for one sink."""
 
-    def __init__(self, sink: str, metrics: SinkMetrics, health: Health) -> None:
+    def __init__(self, sink: str, topic: str, metrics: SinkMetrics, health: Health) -> None:
         self.health = health
         health.expect(sink)
         self.done: dict[int, int] = {}
-        self.ends: dict[int, int] = {}
+        self.ends: Mapping[int, int] = {}
         self.faults: dict[int, str] = {}
         self.sink = sink
         self._labels = (sink,)
         self._metrics = metrics
         self._held: dict[str, str] = {}
-        self._topic = ""
+        self._topic = topic
         metrics.events.add(
             {(sink, status): 0 for status in ("forwarded", "filtered", "dead_lettered")}
         )
@@ -109,39 +111,66 @@ class SinkObserver:
     def committed(self, partition: int, offset: int) -> None:
         """Show how far the sink is."""
         self.done[partition] = offset
+        self._metrics.committed.set(self._place_labels(partition), offset)
         self._show_backlog()
 
-    def end_offset(self, topic: str, partition: int, offset: int) -> None:
-        """Show where a partition's log ends; the same for every sink."""
-        self.ends[partition] = offset
-        self._topic = topic
-        self._metrics.end.set((topic, str(partition)), offset)
+    def end_offsets(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Show where the partitions end: the same for every sink."""
+        self.ends = ends
+        self._metrics.end_offsets(topic, ends)
         self._show_backlog()
 
     def _show_backlog(self) -> None:
-        waiting = (max(0, end - self.done.get(n, end)) for n, end in self.ends.items())
-        self._metrics.backlog.set(self._labels, sum(waiting))
+        """Show what waits in each of this worker's partitions, and in all of them."""
+        waiting = {n: max(0, self.ends[n] - at) for n, at in self.done.items() if n in self.ends}
+        for partition, records in waiting.items():
+            self._metrics.lag.set(self._place_labels(partition), records)
+        self._metrics.backlog.set(self._labels, sum(waiting.values()))
+
+    def _place_labels(self, partition: int) -> tuple[str, str, str]:
+        return (self.sink, self._topic, str(partition))
+
+    def standings(self, now: float) -> Iterable[Standing]:
+        """Return where each partition stands."""
+        del now
+        return [
+            Standing(
+                name=self.place(partition),
+                position=done,
+                end=self.ends.get(partition, done),
+                cause=self.faults.get(partition) or self.held_by,
+            )
+            for partition, done in self.done.items()
+        ]
+
+    def assigned(self, *, any_partition: bool) -> None:
+        """Show that the worker is a member of this sink's group."""
+        self.health.joined(self.sink, any_partition=any_partition)
 
     def oldest(self, kafka_ms: int | None) -> None:
         """Show how old the oldest unsettled record is."""
         age = 0.0 if kafka_ms is None else max(0.0, time.time() - kafka_ms / 1000)
         self._metrics.oldest.set(self._labels, age)
 
-    def partition_stopped(self, partition: int, why: str) -> None:
+    def partition_stopped(self, partition: int, stop: Stop) -> None:
         """Show a partition that waits for an operator."""
-        self.faults[partition] = why
-        self.health.partition_stopped(self.place(partition), why, time.monotonic())
+        self.faults[partition] = stop.message
+        labels = self._place_labels(partition)
+        self._metrics.stopped.forget_all(labels)
+        self._metrics.stopped.set((*labels, stop.reason), 1)
+        self.health.partition_stopped(self.place(partition), stop.message, time.monotonic())
 
     def partition_goes_on(self, partition: int) -> None:
         """Show that it does not any more."""
         self.faults.pop(partition, None)
+        self._metrics.stopped.forget_all(self._place_labels(partition))
         self.health.forget(self.place(partition))
 
     def forget_partition(self, partition: int) -> None:
         """Say no more about a partition that another worker has now."""
         self.done.pop(partition, None)
-        self.ends.pop(partition, None)
-        self._metrics.end.forget((self._topic, str(partition)))
+        for gauge in (self._metrics.committed, self._metrics.lag):
+            gauge.forget(self._place_labels(partition))
         self.partition_goes_on(partition)
         self.health.liveness.forget(self.place(partition))
 

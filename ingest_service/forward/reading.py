@@ -7,7 +7,12 @@ from random import Random
 
 import structlog
 
-from ingest_service.errors import BrokerUnavailableError, PartitionFault, PositionLostError
+from ingest_service.errors import (
+    BrokerUnavailableError,
+    PartitionFault,
+    PositionLostError,
+    Stop,
+)
 from ingest_service.events.record import Record
 from ingest_service.forward.batch import Batch
 from ingest_service.forward.beginning import Beginning, where_to_begin
@@ -53,7 +58,7 @@ class Reader:
         self._epoch = -1
         self._reading: dict[int, int] = {}
         self._holes: dict[int, int] = {}
-        self._faults: dict[int, str] = {}
+        self._faults: dict[int, Stop] = {}
         self._retry_at: dict[int, float] = {}
         self._failures = 0
         self._average_bytes = 512.0
@@ -114,8 +119,8 @@ class Reader:
             )
         return True
 
-    def _open(self, number: int, stood: int | None, beginning: int | str) -> None:
-        if isinstance(beginning, str):
+    def _open(self, number: int, stood: int | None, beginning: int | Stop) -> None:
+        if isinstance(beginning, Stop):
             self.stop(number, beginning)
             return
         if self._faults.pop(number, None) is not None:
@@ -135,12 +140,18 @@ class Reader:
         self._reading.pop(number, None)
         self._source.resume([number])
 
-    def stop(self, number: int, why: str) -> None:
+    def stop(self, number: int, stop: Stop) -> None:
         """Stop one partition, say why once, look again later; its neighbours go on."""
-        if self._faults.get(number) != why:
-            _log.error("partition stopped", topic=self._source.topic, partition=number, why=why)
-        self._faults[number] = why
-        self._observer.partition_stopped(number, why)
+        if self._faults.get(number) != stop:
+            _log.error(
+                "partition stopped",
+                topic=self._source.topic,
+                partition=number,
+                reason=stop.reason,
+                why=stop.message,
+            )
+        self._faults[number] = stop
+        self._observer.partition_stopped(number, stop)
         self._retry_at[number] = _now() + _FAULT_RETRY_SECONDS
         self._source.pause([number])
 
@@ -210,7 +221,7 @@ class Reader:
             self._source.pause([fault.partition])
             self._retry_at[fault.partition] = 0.0
         else:
-            self.stop(fault.partition, str(fault))
+            self.stop(fault.partition, fault.stop)
 
     def _take(self, number: int, records: Sequence[Record]) -> None:
         window = self.windows.get(number)

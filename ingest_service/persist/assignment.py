@@ -13,6 +13,8 @@ from ingest_service.errors import (
     OwnershipLostError,
     PartitionFault,
     SetupError,
+    Stop,
+    StopReason,
 )
 from ingest_service.events.decode import Decode
 from ingest_service.ledger import Head, Rules, Stream, start_entry
@@ -101,7 +103,7 @@ class Assignment:
                 await self._open(partition)
             self._failures = 0
         except PartitionFault as fault:
-            self.stop(self.partitions[fault.partition], str(fault))
+            self.stop(self.partitions[fault.partition], fault.stop)
         except (DatabaseUnavailableError, BrokerUnavailableError) as exc:
             self._failures += 1
             retry_at = _now() + backoff_seconds(self._failures, self._duty.rng)
@@ -141,7 +143,7 @@ class Assignment:
         last_frame = await self._database.last_frame(stream, head)
         partition.rejected_in_a_row = await self._database.rejected_in_a_row(stream.id)
         beginning = where_to_begin(head, bounds, last_frame, partition.number)
-        if isinstance(beginning, str):
+        if isinstance(beginning, Stop):
             self.stop(partition, beginning)
         elif not self._stop_at_garbage(partition) and self.is_current:
             partition.open(stream, head, beginning, self._duty.rules)
@@ -165,14 +167,18 @@ class Assignment:
             return head
         return entry.head
 
-    def stop(self, partition: Partition, why: str) -> None:
+    def stop(self, partition: Partition, stop: Stop) -> None:
         """Stop one partition, say why once, look again later; its neighbours go on."""
-        if partition.fault != why:
+        if partition.fault != stop.message:
             _log.error(
-                "partition stopped", topic=partition.topic, partition=partition.number, why=why
+                "partition stopped",
+                topic=partition.topic,
+                partition=partition.number,
+                reason=stop.reason,
+                why=stop.message,
             )
-        self._duty.observer.partition_stopped(partition.number, why)
-        partition.close(_now() + _FAULT_RETRY_SECONDS, why)
+        self._duty.observer.partition_stopped(partition.topic, partition.number, stop)
+        partition.close(_now() + _FAULT_RETRY_SECONDS, stop.message)
         self._source.pause([partition.number])
 
     def reopen(self, number: int) -> None:
@@ -197,12 +203,12 @@ class Assignment:
         limit = self._duty.garbage_limit
         if not limit or partition.rejected_in_a_row < limit:
             return False
-        self.stop(
-            partition,
+        message = (
             f"{partition.rejected_in_a_row} records in a row were no events: mend the publisher. "
             "To go on past them, start `INGEST_EVENTS__GARBAGE_LIMIT=0 ingest-service persist` "
-            "(no limit) in place of this worker, until good events come",
+            "(no limit) in place of this worker, until good events come"
         )
+        self.stop(partition, Stop(StopReason.GARBAGE_LIMIT, message))
         return True
 
     def pause(self) -> None:

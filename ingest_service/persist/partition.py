@@ -5,7 +5,7 @@ from math import inf
 from typing import NamedTuple
 
 from ingest_service import ledger
-from ingest_service.errors import PartitionFault
+from ingest_service.errors import PartitionFault, Stop, StopReason
 from ingest_service.events.decode import Decode
 from ingest_service.events.record import Record
 from ingest_service.ledger import Head, Rules, Stream
@@ -24,22 +24,24 @@ class Beginning(NamedTuple):
 
 def where_to_begin(
     head: Head, bounds: Bounds, last_frame: bytes | None, partition: int
-) -> Beginning | str:
-    """Return where a partition's stream goes on, or the sentence that says why it must not.
+) -> Beginning | Stop:
+    """Return where a partition's stream goes on, or why it must not.
 
     A topic that was deleted and made again is read on without any error by Kafka's clients, so
     the record before the head is read once more and compared.
     """
     if head.next_offset > bounds.end:
-        return (
+        return Stop(
+            StopReason.TRUNCATED,
             f"the log ends at offset {bounds.end}, before {head.next_offset} where the ledger "
             "goes on: the topic was truncated, or deleted and made again. If it was made again: "
-            f"{_new_epoch(partition)}"
+            f"{_new_epoch(partition)}",
         )
     if head.next_offset < bounds.start:
-        return (
+        return Stop(
+            StopReason.GAP,
             f"records {head.next_offset} to {bounds.start - 1} have left Kafka before they were "
-            f"persisted. If they cannot be brought back: {_accept_gap(partition)}"
+            f"persisted. If they cannot be brought back: {_accept_gap(partition)}",
         )
     if last_frame is None or head.next_offset == bounds.start:
         return Beginning(head.next_offset, None)
@@ -128,8 +130,9 @@ class Partition:
     def _check_probe(self, record: Record) -> None:
         if ledger.frame(record) != self._probe:
             self._raise(
+                StopReason.RECREATED,
                 f"the record at offset {self.position} is not the one that was persisted: the "
-                f"topic was deleted and made again. {_new_epoch(self.number)} goes on"
+                f"topic was deleted and made again. {_new_epoch(self.number)} goes on",
             )
         self._probe = None
 
@@ -138,14 +141,15 @@ class Partition:
         self._holes += 1
         if self._holes > 1:
             self._raise(
+                StopReason.MISSING_OFFSETS,
                 f"offsets {expected} to {found - 1} are not in the log. A transactional producer "
                 "(its markers take offsets) or compaction does that: stop it, set "
                 "cleanup.policy=delete, then "
-                + _accept_gap(self.number, f"--to {found} --including-kept ")
+                + _accept_gap(self.number, f"--to {found} --including-kept "),
             )
 
-    def _raise(self, message: str) -> None:
-        raise PartitionFault(self.topic, self.number, message)
+    def _raise(self, reason: StopReason, message: str) -> None:
+        raise PartitionFault(self.topic, self.number, Stop(reason, message))
 
     def cut(self) -> Segment | None:
         """Return what has gathered, if anything, and begin the next segment behind it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from ingest_service.errors import Stop
 from ingest_service.events.record import Record, Row
 from ingest_service.ledger import Entry, Head, Stream
 from ingest_service.shapes import Bounds, Conflict, QuarantineRow
@@ -157,7 +158,7 @@ class Observer(Protocol):
         """Note that the database cannot be written to now."""
         ...
 
-    def partition_stopped(self, partition: int, why: str) -> None:
+    def partition_stopped(self, topic: str, partition: int, stop: Stop) -> None:
         """Note that this partition waits for an operator."""
         ...
 
@@ -169,12 +170,8 @@ class Observer(Protocol):
         """Note that everything before this offset is durable."""
         ...
 
-    def beat(self, loop: str) -> None:
-        """Note that this loop is alive."""
-        ...
-
-    def end_offset(self, topic: str, partition: int, offset: int) -> None:
-        """Note where the topic's log ends."""
+    def beat(self, loop: str, oldest_ms: int | None) -> None:
+        """Note that this loop is alive, and the Kafka time of the oldest record that it holds."""
         ...
 
     def forget_partition(self, topic: str, partition: int) -> None:

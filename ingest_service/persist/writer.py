@@ -39,6 +39,7 @@ class Writer:
         self._source = duty.source
         self._own = Assignment(index, writers, database, duty)
         self._writing: asyncio.Task[Delivery] | None = None
+        self._handed_over: Sequence[Segment] = ()
         self._gathering_since = 0.0
         self._hurried = False
 
@@ -82,7 +83,7 @@ class Writer:
             if gathered.records and linger == 0 and self._writing is None:
                 return
             await self._pull(gathered, min(linger or _POLL_SECONDS, _POLL_SECONDS))
-            self._duty.observer.beat(self.name)
+            self._beat()
 
     def _gathered(self) -> Gathered:
         segments = [each.segment for each in self._own.partitions.values() if each.segment]
@@ -132,7 +133,7 @@ class Writer:
         elif isinstance(fault, PositionLostError):
             self._own.reopen(fault.partition)  # which says why; this error does not know
         else:
-            self._own.stop(partition, str(fault))
+            self._own.stop(partition, fault.stop)
 
     def _take(self, number: int, records: Sequence[Record]) -> None:
         partition = self._own.partitions[number]
@@ -149,6 +150,7 @@ class Writer:
             return
         self._hurried = False
         segments = [done for each in self._own.partitions.values() if (done := each.cut())]
+        self._handed_over = segments
         if segments:
             self._writing = asyncio.create_task(
                 deliver(self._database, segments, self._duty.observer, self._duty.rng),
@@ -161,7 +163,7 @@ class Writer:
             return
         await self._wait_for(self._writing)
         delivery = await self._writing
-        self._writing = None
+        self._writing, self._handed_over = None, ()
         self._tell([segment for segment, _ in delivery.committed], delivery.seconds)
         for segment, _ in delivery.committed:
             self._own.committed(segment)
@@ -182,11 +184,11 @@ class Writer:
             await asyncio.wait({writing}, timeout=_BUSY_SECONDS)
             if writing.done():
                 return
-            self._duty.observer.beat(self.name)
+            self._beat()
         self._own.pause()
         while not writing.done():
             await self._poll()
-            self._duty.observer.beat(self.name)
+            self._beat()
         self._own.resume()
 
     async def _poll(self) -> None:
@@ -199,6 +201,12 @@ class Writer:
             await self._source.fetch(own, 1, _POLL_SECONDS)
         except (PartitionFault, BrokerUnavailableError):  # met again when there is work to do
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _beat(self) -> None:
+        """Say that this loop is alive, and how old what it holds is."""
+        gathered = [each.segment for each in self._own.partitions.values() if each.segment]
+        held = [segment.kafka_times[0] for segment in (*self._handed_over, *gathered)]
+        self._duty.observer.beat(self.name, min(held, default=None))
 
     def _tell(self, committed: Sequence[Segment], seconds: float) -> None:
         """Tell the metrics, only now that it is durable."""

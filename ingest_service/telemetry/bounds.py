@@ -29,7 +29,7 @@ class _Bound:
             return OTHER
         if self._most is None:
             return value
-        value = _short(value)
+        value = short(value)
         if value not in self._seen:
             if len(self._seen) >= self._most:
                 return OTHER
@@ -58,7 +58,7 @@ class LabelBounds:
         )
 
 
-def _short(value: str) -> str:
+def short(value: str) -> str:
     """Return the value within its bytes; an empty one would be no label at all to Prometheus."""
     if len(value) * 4 > MAX_VALUE_BYTES:
         value = value[:MAX_VALUE_BYTES].encode()[:MAX_VALUE_BYTES].decode(errors="ignore")

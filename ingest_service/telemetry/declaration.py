@@ -59,12 +59,13 @@ class Label:
         return len(self.values) + 1 if self.values else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Declaration:
-    """One metric; `name` is as exposed, so a counter's ends in `_total`. Buckets in its unit.
+    """One metric, equal to itself alone; its buckets are in its unit.
 
-    `counts` says which events add to it. `told` is its name in `metadata.telemetry`. At most
-    `most_series` are kept; beyond that every open label of a new one becomes `other`.
+    `name` is as exposed, so a counter's ends in `_total`. `counts` says which events add to it,
+    `told` is its name in `metadata.telemetry`. At most `most_series` are kept of one with open
+    labels; beyond that those of a new one become `other`.
     """
 
     name: str

@@ -1,11 +1,12 @@
 """The persister's own metrics: what is durable, how late, and what stands in the way."""
 
+from ingest_service.errors import StopReason
 from ingest_service.events.rejection import Reason
 from ingest_service.telemetry.declaration import Declaration, Kind, Label, Source
 from ingest_service.telemetry.metrics_labels import EVENT_TYPE, PARTITION, TOPIC, WRITE_SECONDS
 
 _DESTINATION = Label("destination", "`database`")
-STOP_REASON = Label("reason", "our code for why it waits: see the runbook of the alert")
+STOP_REASON = Label("reason", "our code for why it waits", values=tuple(StopReason))
 
 END_OFFSET = Declaration(
     name="sark_audit_topic_end_offset",

@@ -1,45 +1,14 @@
-"""The publisher's metrics, in the gateway's own registry: declared once, here."""
+"""The publisher's metrics in the gateway's own registry, by prometheus_client's own instruments."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-# Name and help of each.
-_DEPTH = (
-    "sark_audit_queue_depth",
-    "Audit events that wait for the broker's acknowledgement.",
-)
-_CAPACITY = (
-    "sark_audit_queue_capacity",
-    "How many audit events may wait; beyond that the publisher refuses.",
-)
-_DROPS = (
-    "sark_audit_queue_drops",
-    "Audit events that were taken and then dropped: always 0, the publisher refuses.",
-)
-_EVENTS = (
-    "sark_audit_publisher_events",
-    (
-        "Audit events by outcome: recorded (acknowledged by all replicas), not_sent (never left "
-        "the process), unknown (may have arrived), refused (the buffer was full)."
-    ),
-)
-_LATE = (
-    "sark_audit_publisher_deadline_exceeded",
-    (
-        "Calls that were told NotRecorded because the broker had not answered in time; an event "
-        "that was on its way is counted by its outcome too, later."
-    ),
-)
-_TRIMMED = (
-    "sark_audit_publisher_trimmed_events",
-    "Audit events of which something was cut or replaced to fit the contract.",
-)
-_ACKNOWLEDGE = (
-    "sark_audit_publisher_acknowledge_seconds",
-    "Time from handing an event over to its acknowledgement by all replicas.",
-)
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from ingest_service.telemetry import metrics_publisher as metrics
+from ingest_service.telemetry.declaration import Declaration
+
+_Instrument = TypeVar("_Instrument", Counter, Gauge)
 
 
 class PublisherMetrics:
@@ -52,19 +21,22 @@ class PublisherMetrics:
         capacity: int,
     ) -> None:
         self._registry = registry = REGISTRY if registry is None else registry
-        waiting = Gauge(*_DEPTH, registry=registry)
+        waiting = _made(Gauge, metrics.QUEUE_DEPTH, registry)
         waiting.set_function(depth)
-        most = Gauge(*_CAPACITY, registry=registry)
+        most = _made(Gauge, metrics.QUEUE_CAPACITY, registry)
         most.set(capacity)
-        drops = Counter(*_DROPS, registry=registry)
-        events = Counter(*_EVENTS, ("outcome",), registry=registry)
+        drops = _made(Counter, metrics.QUEUE_DROPS, registry)
+        events = _made(Counter, metrics.PUBLISHED, registry)
         self.recorded = events.labels("recorded")
         self.not_sent = events.labels("not_sent")
         self.unknown = events.labels("unknown")
         self.refused = events.labels("refused")
-        self.late = Counter(*_LATE, registry=registry)
-        self.trimmed = Counter(*_TRIMMED, registry=registry)
-        self.acknowledge_seconds = Histogram(*_ACKNOWLEDGE, buckets=_SECONDS, registry=registry)
+        self.late = _made(Counter, metrics.DEADLINE_EXCEEDED, registry)
+        self.trimmed = _made(Counter, metrics.TRIMMED, registry)
+        acknowledged = metrics.ACKNOWLEDGE_SECONDS
+        self.acknowledge_seconds = Histogram(
+            acknowledged.name, acknowledged.help, buckets=acknowledged.buckets, registry=registry
+        )
         set_once = (waiting, most, drops, events)
         self._all = (*set_once, self.late, self.trimmed, self.acknowledge_seconds)
 
@@ -72,3 +44,10 @@ class PublisherMetrics:
         """Leave the registry, so that the next publisher of this process can register."""
         for collector in self._all:
             self._registry.unregister(collector)
+
+
+def _made(
+    instrument: type[_Instrument], declared: Declaration, registry: CollectorRegistry
+) -> _Instrument:
+    labels = [label.name for label in declared.labels]
+    return instrument(declared.name, declared.help, labels, registry=registry)

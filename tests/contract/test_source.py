@@ -241,3 +241,12 @@ async def test_partition_that_is_never_begun_holds_nobody_up(cluster: Cluster):
         assert await read(source, 1, (0, 1)) == {1: [0]}
         for _ in range(5):
             assert await source.fetch([0, 1], 100, POLL_SECONDS) == {}
+
+
+async def test_ends_are_those_of_every_partition(cluster: Cluster):
+    """Also of those that nobody has been given: so a partition without an owner can be seen."""
+    await cluster.create(2)
+    await cluster.produce(1, values(3))
+    async with cluster.member() as source:
+        await has_joined(source)
+        assert await source.ends() == {0: 0, 1: 3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -158,8 +159,13 @@ async def test_database_away_is_degraded_then_goes_on(stage: Stage, seed: random
 async def test_nothing_of_an_event_reaches_log_or_metrics(
     stage: Stage, seed: random.Random
 ) -> None:
-    """Good, bad and refused events leave no trace of their content outside the database."""
-    values = [value.replace(b"search", CANARY.encode()) for value in events(seed, 20)]
+    """Good, bad and refused events leave no trace of their content outside the database.
+
+    The names of tools, servers and actions are labels; who asked, why and with what are not.
+    """
+    values = [
+        re.sub(rb"user-|policy|req-|\bn\b", CANARY.encode(), value) for value in events(seed, 20)
+    ]
     values[3] = values[3].replace(b'"allow"', b'"canary-7f3a"')
     values[5] = CANARY.encode()
     await stage.produce(values)

@@ -18,6 +18,8 @@ from ingest_service.errors import (
     PartitionMissingError,
     RowKeyTakenError,
     RowRefusedError,
+    Stop,
+    StopReason,
 )
 from ingest_service.events.record import Row
 from ingest_service.ledger import Entry, Head, Stream
@@ -261,7 +263,8 @@ class FakeDatabase:
                 try:
                     return unpack_originals(packed, stream.topic, stream.partition)[-1].frame
                 except OriginalsUnreadableError as exc:
-                    raise PartitionFault(stream.topic, stream.partition, str(exc)) from exc
+                    stop = Stop(StopReason.ORIGINALS_DAMAGED, str(exc))
+                    raise PartitionFault(stream.topic, stream.partition, stop) from exc
         return None
 
     async def rejected_in_a_row(self, stream_id: int) -> int:

@@ -110,7 +110,7 @@ class Bench:
     ) -> AsyncIterator[Forwarder]:
         """Run a pipeline until the block ends; then stop it as SIGTERM does."""
         registry, stopping = CollectorRegistry(), asyncio.Event()
-        observer = SinkObserver(sink, SinkMetrics(registry), Health())
+        observer = SinkObserver(sink, TOPIC, SinkMetrics(registry), Health())
         async with AsyncExitStack() as stack:
             sender = await stack.enter_async_context(HttpSender())
             source = ForwardSource(self.broker)

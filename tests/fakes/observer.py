@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ingest_service.errors import Stop
     from ingest_service.events.record import Row
 
 
@@ -26,6 +27,7 @@ class FakeObserver:
         self.delay_count = 0
         self.durable: dict[int, int] = {}
         self.beats: Counter[str] = Counter()
+        self.oldest_ms: dict[str, int | None] = {}
         self.forgotten: list[int] = []
 
     def written(self, rows: Sequence[Row], seconds: float) -> None:
@@ -50,8 +52,8 @@ class FakeObserver:
         self.is_available = False
         self.unavailable.append(why)
 
-    def partition_stopped(self, partition: int, why: str) -> None:
-        self.stopped[partition] = why
+    def partition_stopped(self, topic: str, partition: int, stop: Stop) -> None:
+        self.stopped[partition] = stop.message
 
     def delays(self, seconds: Mapping[float, int]) -> None:
         self.delay_count += sum(seconds.values())
@@ -59,10 +61,9 @@ class FakeObserver:
     def durable_offset(self, topic: str, partition: int, offset: int) -> None:
         self.durable[partition] = offset
 
-    def beat(self, loop: str) -> None:
+    def beat(self, loop: str, oldest_ms: int | None) -> None:
         self.beats[loop] += 1
-
-    def end_offset(self, topic: str, partition: int, offset: int) -> None: ...
+        self.oldest_ms[loop] = oldest_ms
 
     def forget_partition(self, topic: str, partition: int) -> None:
         self.forgotten.append(partition)

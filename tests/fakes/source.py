@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest_service.errors import BrokerUnavailableError, PartitionFault
+from ingest_service.errors import BrokerUnavailableError, PartitionFault, Stop, StopReason
 from ingest_service.shapes import Bounds
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ class FakeSource:
         position = self._positions[partition]
         start, end = self._broker.bounds(partition)
         if not start <= position <= end:
-            raise PartitionFault(self.topic, partition, "outside of what the log holds")
+            stop = Stop(StopReason.GAP, "outside of what the log holds")
+            raise PartitionFault(self.topic, partition, stop)
         found = [r for r in self._broker.logs[partition] if r.offset >= position][:room]
         if not found:
             return []
         if not self._broker.log_append_time:
-            raise PartitionFault(self.topic, partition, "set message.timestamp.type=LogAppendTime")
+            stop = Stop(StopReason.CREATE_TIME, "set message.timestamp.type=LogAppendTime")
+            raise PartitionFault(self.topic, partition, stop)
         self._positions[partition] = found[-1].offset + 1
         kept = [r for r in found if (partition, r.offset) not in self._broker.dropped_once]
         self._broker.dropped_once -= {(partition, r.offset) for r in found}
@@ -138,6 +140,10 @@ class FakeSource:
         if not self._broker.available:
             raise BrokerUnavailableError("away")
         return {partition: self._broker.bounds(partition) for partition in partitions}
+
+    async def ends(self) -> dict[int, int]:
+        every = await self.bounds(range(len(self._broker.logs)))
+        return {partition: bounds.end for partition, bounds in every.items()}
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         if self._broker.available:

@@ -76,7 +76,7 @@ class Echo:
 
 
 def delivery(sink: FakeSink, letters: Letters) -> Delivery:
-    observer = SinkObserver("splunk", SinkMetrics(CollectorRegistry()), Health())
+    observer = SinkObserver("splunk", "events", SinkMetrics(CollectorRegistry()), Health())
     return Delivery(sink, Echo(), letters, Gate(observer), observer=observer, rng=Random(1))
 
 

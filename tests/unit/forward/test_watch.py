@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ingest_service.forward.watch import watch
 from ingest_service.telemetry.health import Phase
+from ingest_service.telemetry.watch import watch
 from siem import Fault
 from waiting import until
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.forward.watch._LOOK_EVERY_SECONDS", 0.005)
-    monkeypatch.setattr("ingest_service.forward.watch._END_OFFSETS_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("ingest_service.telemetry.watch._LOOK_EVERY_SECONDS", 0.005)
+    monkeypatch.setattr("ingest_service.telemetry.watch._END_OFFSETS_EVERY_SECONDS", 0.01)
 
 
 async def test_what_waits_in_kafka_is_shown_while_the_sink_is_away(bench: Bench) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from fakes.events import TOPIC, record
 from fakes.source import FakeBroker, FakeSource
-from ingest_service.persist import watch
+from ingest_service.errors import Stop, StopReason
+from ingest_service.persist import commits
 from ingest_service.persist.observer import WorkerObserver
-from ingest_service.telemetry.health import STALL_SECONDS, Health, Phase
+from ingest_service.telemetry import watch
+from ingest_service.telemetry.health import Health, Phase
+from ingest_service.telemetry.liveness import STALL_SECONDS
 from ingest_service.telemetry.worker_metrics import new_registry
 from waiting import until
 
@@ -21,9 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
 
+STOP = Stop(StopReason.GAP, "operator, decide")
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_LOOK_EVERY_SECONDS", 0.002)
+    monkeypatch.setattr(commits, "_EVERY_SECONDS", 0.002)
     monkeypatch.setattr(watch, "_END_OFFSETS_EVERY_SECONDS", 0.01)
 
 
@@ -58,7 +65,7 @@ async def test_lag_is_asked_for_while_partitions_are_paused(
     broker: FakeBroker, observer: WorkerObserver
 ):
     """The end of the log is the broker's answer, for lag grows exactly while nothing is fetched."""
-    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+    async with broker.member() as source, beside(watch.watch(source, observer)):
         await until(lambda: observer.ends == {0: 0, 1: 0})
         broker.logs[1] += [record(0, 1), record(1, 1)]
         await until(lambda: observer.ends == {0: 0, 1: 2})
@@ -70,7 +77,7 @@ async def test_broker_that_does_not_answer_shows_and_comes_back(
 ):
     """The loop outlives an outage, and health says which dependency is away."""
     broker.available = False
-    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+    async with broker.member() as source, beside(watch.watch(source, observer)):
         await until(lambda: "away" in str(observer.health.detailed(time.monotonic())))
         broker.available = True
         await until(lambda: observer.ends == {0: 0, 1: 0})
@@ -79,7 +86,7 @@ async def test_broker_that_does_not_answer_shows_and_comes_back(
 
 async def test_member_without_partitions_stands_by(broker: FakeBroker, observer: WorkerObserver):
     """A spare worker is ready, although it has nothing to do."""
-    async with broker.member() as source, beside(watch.watch_lag(source, observer)):
+    async with broker.member() as source, beside(watch.watch(source, observer)):
         source.reassign(())
         await until(lambda: observer.health.phase is Phase.STANDING_BY)
         assert observer.health.ready()
@@ -91,13 +98,13 @@ def test_only_work_that_stands_still_without_a_cause_fails_health(
 ):
     """An outage, or a partition that waits for an operator, is no reason to restart a worker."""
     observer.durable_offset(TOPIC, 0, 5)
-    observer.end_offset(TOPIC, 0, 9)
+    observer.end_offsets(TOPIC, {0: 9})
     if cause == "database":
         observer.database_unavailable("away")
     elif cause == "operator":
-        observer.partition_stopped(0, "why")
-    watch._feed_watchdog(observer, time.monotonic())
-    watch._feed_watchdog(observer, long_after() - 1)
+        observer.partition_stopped(TOPIC, 0, STOP)
+    watch.feed_watchdog(observer, time.monotonic())
+    watch.feed_watchdog(observer, long_after() - 1)
     later = long_after() + 0.5
     assert observer.health.alive(later) is (cause is not None)
 
@@ -105,15 +112,15 @@ def test_only_work_that_stands_still_without_a_cause_fails_health(
 def test_idle_partition_is_healthy(observer: WorkerObserver):
     """With nothing to do nothing has to move."""
     observer.durable_offset(TOPIC, 0, 9)
-    observer.end_offset(TOPIC, 0, 9)
-    watch._feed_watchdog(observer, time.monotonic())
-    watch._feed_watchdog(observer, long_after())
+    observer.end_offsets(TOPIC, {0: 9})
+    watch.feed_watchdog(observer, time.monotonic())
+    watch.feed_watchdog(observer, long_after())
     assert observer.health.alive(long_after() + 1)
 
 
 def test_partition_that_moves_again_is_no_longer_stopped(observer: WorkerObserver):
     """What health says about a stopped partition ends with its next durable offset."""
-    observer.partition_stopped(0, "operator, decide")
+    observer.partition_stopped(TOPIC, 0, STOP)
     assert "operator, decide" in str(observer.health.detailed(time.monotonic()))
     observer.durable_offset(TOPIC, 0, 5)
     assert "operator, decide" not in str(observer.health.detailed(time.monotonic()))
@@ -121,13 +128,13 @@ def test_partition_that_moves_again_is_no_longer_stopped(observer: WorkerObserve
 
 def test_partition_of_another_worker_is_forgotten(observer: WorkerObserver):
     """Nothing is committed, watched or shown for what is not ours any more."""
-    observer.partition_stopped(0, "operator, decide")
+    observer.partition_stopped(TOPIC, 0, STOP)
     observer.durable_offset(TOPIC, 0, 5)
-    observer.partition_stopped(0, "operator, decide")
-    observer.end_offset(TOPIC, 0, 9)
-    watch._feed_watchdog(observer, time.monotonic())
+    observer.partition_stopped(TOPIC, 0, STOP)
+    observer.end_offsets(TOPIC, {0: 9})
+    watch.feed_watchdog(observer, time.monotonic())
     observer.forget_partition(TOPIC, 0)
-    assert (observer.durable, observer.ends, observer.faults) == ({}, {}, {})
+    assert (observer.durable, observer.faults) == ({}, {})
     assert observer.health.alive(long_after())
     assert "operator, decide" not in str(observer.health.detailed(time.monotonic()))
 
@@ -149,10 +156,10 @@ async def test_kafka_is_told_only_what_has_moved(broker: FakeBroker, observer: W
     source = CountingSource(broker)
     observer.durable_offset(TOPIC, 0, 5)
     observer.durable_offset(TOPIC, 1, 7)
-    told = await watch.commit_durable(source, observer, {})
+    told = await commits.commit_durable(source, observer, {})
     observer.durable_offset(TOPIC, 1, 8)
-    told = await watch.commit_durable(source, observer, told)
-    await watch.commit_durable(source, observer, told)
+    told = await commits.commit_durable(source, observer, told)
+    await commits.commit_durable(source, observer, told)
     assert source.commits == [{0: 5, 1: 7}, {1: 8}, {}]
 
 
@@ -161,15 +168,15 @@ async def test_what_kafka_did_not_hear_is_said_again(broker: FakeBroker, observe
     source = CountingSource(broker)
     observer.durable_offset(TOPIC, 0, 5)
     broker.available = False
-    told = await watch.commit_durable(source, observer, {})
+    told = await commits.commit_durable(source, observer, {})
     broker.available = True
-    await watch.commit_durable(source, observer, told)
+    await commits.commit_durable(source, observer, told)
     assert source.commits == [{0: 5}, {0: 5}]
 
 
 async def test_kafka_is_told_again_and_again(broker: FakeBroker, observer: WorkerObserver):
     """Lag tools see the ledger's progress while the worker runs, not only at its end."""
-    async with broker.member() as source, beside(watch.commit_offsets(source, observer)):
+    async with broker.member() as source, beside(commits.commit_offsets(source, observer)):
         for offset in (3, 4):
             observer.durable_offset(TOPIC, 0, offset)
             await until(lambda: broker.committed == {0: offset})  # noqa: B023 - ends before the next

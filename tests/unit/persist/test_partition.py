@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fakes.events import record
 from ingest_service import ledger
-from ingest_service.errors import PartitionFault
+from ingest_service.errors import PartitionFault, Stop, StopReason
 from ingest_service.events.decode import CONTRACT, DEFAULT_LIMITS, decoder
 from ingest_service.ledger import Head, Rules, Stream
 from ingest_service.persist.partition import Beginning, Partition, where_to_begin
@@ -50,17 +50,19 @@ def test_nothing_to_compare_begins_at_the_head():
 def test_records_that_left_kafka_are_named_and_wait_for_accept_gap():
     """Retention was faster than the worker: an operator has to accept it."""
     why = where_to_begin(head(10), Bounds(15, 20), FRAME, 3)
-    assert isinstance(why, str)
-    assert "10 to 14" in why
-    assert "accept-gap" in why
+    assert isinstance(why, Stop)
+    assert why.reason is StopReason.GAP
+    assert "10 to 14" in why.message
+    assert "accept-gap" in why.message
 
 
 def test_log_that_ends_before_the_head_waits_for_a_new_epoch():
     """A topic that holds less than was persisted is another topic."""
     for bounds in (Bounds(0, 9), Bounds(0, 0)):
         why = where_to_begin(head(10), bounds, FRAME, 3)
-        assert isinstance(why, str)
-        assert "new-epoch" in why
+        assert isinstance(why, Stop)
+        assert why.reason is StopReason.TRUNCATED
+        assert "new-epoch" in why.message
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
