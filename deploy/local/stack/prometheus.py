@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 from .process import Server, spawn, wait_until_ready
-from .state import LOOPBACK, REPOSITORY, accepts
+from .state import LOOPBACK, REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +61,17 @@ def start(state: State, programs: Programs, scraping: Scraping) -> Server:
     command += [f"--storage.tsdb.path={home / 'data'}", f"--web.listen-address={LOOPBACK}:{port}"]
     if programs.web_assets is not None:
         command += [f"--web.local-assets={programs.web_assets}"]
+    command += ["--enable-feature=exemplar-storage"]  # request ids on the latency's buckets
     process = spawn(state, NAME, command)
-    wait_until_ready(state, NAME, process, lambda: accepts(port))
-    return Server(NAME, f"http://{LOOPBACK}:{port}", process)
+    address = f"http://{LOOPBACK}:{port}"
+    wait_until_ready(state, NAME, process, lambda: _is_ready(address))
+    return Server(NAME, address, process)
+
+
+def _is_ready(address: str) -> bool:
+    """Tell whether it answers queries: its port is open before its data is read."""
+    try:
+        with urlopen(f"{address}/-/ready", timeout=1) as answer:  # noqa: S310 - our own server
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False

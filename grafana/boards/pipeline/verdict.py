@@ -178,17 +178,17 @@ def _dead_letters() -> Panel:
 
 
 def _sinks() -> Panel:
-    state = "sark_siem_circuit_breaker_state"
     return stat_panel(
         "Sinks that get nothing",
-        "Sinks whose breaker is not closed, and sinks that had a forwarder within 6 hours and "
-        "have none now. Kafka keeps their events. Runbooks SinkBreakerOpen and IngestWorkerDown.",
+        "Sinks whose breaker is not closed, and sinks that had a forwarder within a week and have "
+        "none now. Kafka keeps their events. Runbooks SinkBreakerOpen and "
+        "SinkPartitionWithoutOwner.",
         now(
-            f"""count(
-                max by (siem_platform) ({state}) > 0
-                or (max by (siem_platform) (last_over_time({state}[6h]))
-                    unless max by (siem_platform) ({state}))
-            ) or 0 * count({state})"""
+            """count(
+                max by (siem_platform) (sark_siem_circuit_breaker_state) > 0
+                or (max by (siem_platform) (last_over_time(sark:siem_owned_partitions:count[7d]))
+                    unless max by (siem_platform) (sark:siem_owned_partitions:count))
+            ) or 0 * count(sark:siem_owned_partitions:count)"""
         ),
         unit="locale",
         limits=ANY_IS_BAD,
