@@ -3,7 +3,7 @@
 import asyncio
 import gc
 
-_SECONDS = 5.0
+_SECONDS = 1.0
 
 
 def count_no_allocations() -> None:
@@ -13,10 +13,11 @@ def count_no_allocations() -> None:
 
 
 async def collect_by_the_clock() -> None:
-    """Free cycles every few seconds; run it beside the loop of a worker, until cancelled.
+    """Free cycles every second; run it beside the loop of a worker, until cancelled.
 
     aiokafka's dropped buffers are some, half a megabyte each. Counting allocations never came to
-    them, since rows are freed by the batch: 380 MB after three million records.
+    them, since rows are freed by the batch: 380 MB after three million records; every 5 s, two
+    sinks took 133 MB, every second 119.
     """
     while True:
         await asyncio.sleep(_SECONDS)

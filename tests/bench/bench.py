@@ -62,7 +62,7 @@ def _show_forwarding(figures: dict[str, float], options: argparse.Namespace) -> 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--forward", action="store_true", help="Kafka → sinks that only count")
-    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--events", type=int, help="300,000; forwarding 1,000,000")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--partitions", type=int, default=6)
     parser.add_argument(
@@ -76,7 +76,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-latency", action="store_true", help="throughput alone")
     parser.add_argument("--profile", metavar="FILE", help="write the drain's flame graph (SVG)")
     parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # A drain ends with the linger of the last batch: three seconds of forwarding say too little.
+    options.events = options.events or (1_000_000 if options.forward else 300_000)
+    return options
 
 
 async def _measure(

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from forward_delay import delays
 from isal import igzip
 from rich.console import Console
 from rich.table import Table
@@ -75,7 +76,7 @@ async def measure(bootstrap: str, folder: Path, options: argparse.Namespace) -> 
         for name, runs in drains.items()
         for field in Drained._fields
     }
-    return figures | small_batches()
+    return figures | small_batches() | await delays(bootstrap, folder)
 
 
 class Bench:
@@ -195,6 +196,10 @@ def show(figures: dict[str, float], options: argparse.Namespace) -> None:
     for name in ("splunk", "datadog"):
         ratio = figures[f"{name}_wire_ratio_at_100"]
         Console().print(f"{name}: wire ratio {ratio:.3f} at 100 events a request")
+        p50, p99 = (figures[f"{name}_delay_{each}_ms"] for each in ("p50", "p99"))
+        Console().print(f"{name}: publish to sink at a trickle p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    after = figures["seconds_after_a_kill"]
+    Console().print(f"after a kill both sinks get events again within {after:.1f} s")
 
 
 @contextmanager

@@ -58,8 +58,8 @@ async def test_killed_between_acceptance_and_commit_repeats_the_requests_in_flig
     before = stage.intake(sink).arrived.events
     stage.start("--sink", sink)
     await has_arrived(stage, sink, before + 1)
-    # The group's session is 10 s; starting a process is not the group's doing, but is in it.
-    assert time.monotonic() - at_kill < 20
+    # The group's session of 10 s, and a process that starts meanwhile.
+    assert time.monotonic() - at_kill < 15
     await stage.drained(sink)
     assert stage.arrived(sink) == set(stage.journal.records)
     assert 0 < stage.intake(sink).arrived.repeated <= REQUESTS_IN_FLIGHT * MOST_ENTRIES[sink]
