@@ -68,10 +68,15 @@ async def sink_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     A sink is known by its group, whether or not it is on here. Raises `BrokerUnavailableError`, or
     `SetupError` when this user may not ask.
     """
-    prefix = kafka.forwarder_group("")
     async with KafkaAdmin(kafka) as admin:
-        return {
-            (group.removeprefix(prefix), partition): offset
-            for group in await admin.groups(prefix)
-            for partition, offset in sorted((await admin.committed(group, kafka.topic)).items())
-        }
+        return await offsets_of_sinks(admin, kafka)
+
+
+async def offsets_of_sinks(admin: KafkaAdmin, kafka: KafkaSettings) -> dict[tuple[str, int], int]:
+    """Ask the same on a connection that is open."""
+    prefix = kafka.forwarder_group("")
+    return {
+        (group.removeprefix(prefix), partition): offset
+        for group in await admin.groups(prefix)
+        for partition, offset in sorted((await admin.committed(group, kafka.topic)).items())
+    }

@@ -52,6 +52,11 @@ COMMANDS = {
         "verify",
         "Prove that the database holds what arrived: unchanged, complete, and nothing else.",
     ),
+    "trace": Command(
+        "trace",
+        "trace",
+        "Tell where one event is and was: Kafka, row, ledger, quarantine, each sink.",
+    ),
     "replay": Command("replay", "app", "Send again what a sink refused, or never had."),
     "ledger": Command("ledger", "app", "Decide what only an operator may: gaps, and new epochs."),
     "config": Command("config", "config", "Show the settings in effect, with secrets masked."),
