@@ -5,14 +5,14 @@ whether it arrived. What did not arrive is put back, so nothing is lost and noth
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 from ingest_service.publisher.text import as_text
-
-LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-"""Upper bounds in seconds, as the latency histograms of the metrics catalogue have them."""
+from ingest_service.telemetry.metrics import TOLD
+from ingest_service.telemetry.metrics_labels import LATENCY_SECONDS
 
 _MAX_SERIES = 500
 _MAX_LABEL = 128
@@ -25,12 +25,16 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 class Histogram:
     """Observations by bucket (not cumulative; the last one has no upper bound), and their sum."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+    bounds: Sequence[float]
+    counts: list[int] = field(init=False)
     sum: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
 
     def observe(self, seconds: float) -> None:
         """Count one observation."""
-        self.counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
 
     def add(self, other: "Histogram") -> None:
@@ -64,7 +68,7 @@ class Telemetry:
         """Add one observation to a histogram."""
         _check(seconds)
         series = _series(name, labels, self.histograms)
-        self.histograms.setdefault(series, Histogram()).observe(seconds)
+        self.histograms.setdefault(series, Histogram(_bounds(name))).observe(seconds)
 
     def set(self, name: str, labels: dict[str, str], value: float) -> None:
         """Remember a gauge's value."""
@@ -82,19 +86,25 @@ class Telemetry:
         for series, amount in taken.counters.items():
             self.counters[series] = self.counters.get(series, 0) + amount
         for series, histogram in taken.histograms.items():
-            self.histograms.setdefault(series, Histogram()).add(histogram)
+            self.histograms.setdefault(series, Histogram(histogram.bounds)).add(histogram)
 
     def as_json(self) -> dict[str, Any]:
         """Return the value of `metadata.telemetry`; kinds without series are left out."""
         kinds: dict[str, list[dict[str, Any]]] = {
             "counters": [_named(key, delta=delta) for key, delta in self.counters.items()],
             "histograms": [
-                _named(key, bounds=LATENCY_BUCKETS, deltas=histogram.counts, sum=histogram.sum)
+                _named(key, bounds=histogram.bounds, deltas=histogram.counts, sum=histogram.sum)
                 for key, histogram in self.histograms.items()
             ],
             "gauges": [_named(key, value=value) for key, value in self.gauges.items()],
         }
         return {kind: series for kind, series in kinds.items() if series}
+
+
+def _bounds(name: str) -> Sequence[float]:
+    """Return the buckets of the metric that shows it: told so, nothing is lost on the way."""
+    metric = TOLD.get(name)
+    return metric.buckets if metric is not None and metric.buckets else LATENCY_SECONDS
 
 
 def _check(value: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ingest_service.events.audit_event import GatewayAuditEvent
 from ingest_service.events.identity import new_event_id
+from ingest_service.publisher.sample_gateways import SampleGateways
 
 
 class _Weighted(NamedTuple):
@@ -68,9 +69,14 @@ def sample_events(seed: int | None, now: Callable[[], float]) -> Iterator[Gatewa
     chance = random.Random(seed)  # noqa: S311 - invented data
     makers = (_tool_call, _agent_message, _discovery)
     cumulated = (_TOOL_CALLS, _TOOL_CALLS + _AGENT_MESSAGES, 1)
+    gateways = SampleGateways([each["instance"] for each in _GATEWAYS])
     while True:
         (make,) = chance.choices(makers, cum_weights=cumulated)
-        yield make(chance, round(now(), 6), f"req-{chance.getrandbits(48):012x}")
+        at = round(now(), 6)
+        event = make(chance, at, f"req-{chance.getrandbits(48):012x}")
+        gateways.watch(chance, event)
+        yield event
+        yield from gateways.tell(chance, at)
 
 
 def _tool_call(chance: random.Random, timestamp: float, request_id: str) -> GatewayAuditEvent:

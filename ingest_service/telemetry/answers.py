@@ -6,6 +6,7 @@ Nothing here asks anybody, so the pages come at once whatever hangs; probes besi
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
@@ -81,7 +82,9 @@ class _Scrapes:
     def openmetrics(self) -> bytes:
         """Return the page as OpenMetrics, with exemplars."""
         render: Any = openmetrics.generate_latest  # it has no types
-        return self._kept_or("openmetrics", lambda: render(self._registry, version="1.0.0"))
+        # For names like ours the same text; any other escaping looks at each character.
+        render = partial(render, self._registry, openmetrics.ALLOWUTF8, version="1.0.0")
+        return self._kept_or("openmetrics", render)
 
     def _kept_or(self, name: str, render: Callable[[], bytes]) -> bytes:
         with self._lock:

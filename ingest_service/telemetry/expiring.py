@@ -1,7 +1,7 @@
 """Gauges whose values others tell, and may stop telling."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import CollectorRegistry
@@ -11,6 +11,8 @@ from ingest_service.telemetry.declaration import Declaration
 from ingest_service.telemetry.instruments import Instrument
 
 TOO_OLD, TOO_MANY = "too_old", "too_many"
+
+_LOOK_SECONDS: Final = 1.0
 
 
 class _LastValue(NamedTuple):
@@ -39,6 +41,7 @@ class ExpiringGauge(Instrument):
         self._expire_seconds = expire_seconds
         self._clock = clock
         self._values: dict[Labels, _LastValue] = {}
+        self._looked_at = 0.0
 
     def set(self, labels: Labels, value: float, at: float) -> str | None:
         """Show what was true at a time, in seconds since 1970; return why not, if not."""
@@ -66,7 +69,9 @@ class ExpiringGauge(Instrument):
         return [family]
 
     def _has_place(self, now: float) -> bool:
-        if len(self._values) >= self._declaration.most_series:
+        full = len(self._values) >= self._declaration.most_series
+        if full and now - self._looked_at >= _LOOK_SECONDS:  # a flood of names looks once
+            self._looked_at = now
             self._expire(now)
         return len(self._values) < self._declaration.most_series
 

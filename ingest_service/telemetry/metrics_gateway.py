@@ -31,7 +31,7 @@ AUTHZ_REQUESTS = Declaration(
     source=Source.EVENTS,
     labels=(DECISION, ACTION, SERVER),
     counts=_NOT_A2A,
-    most_series=600,
+    most_series=500,
 )
 AUTHZ_LATENCY = Declaration(
     name="sark_gateway_authz_latency_seconds",
@@ -127,7 +127,7 @@ REQUEST_DURATION = Declaration(
     labels=(Label("method", "the gateway's", most=12), Label("endpoint", "the gateway's", most=24)),
     buckets=DURATION_SECONDS,
     told="request_duration_seconds",
-    most_series=30,
+    most_series=25,
 )
 TOOL_INVOCATIONS = Declaration(
     name="sark_gateway_tool_invocations_total",
@@ -136,7 +136,7 @@ TOOL_INVOCATIONS = Declaration(
     source=Source.EVENTS,
     labels=(TOOL, SERVER, STATUS),
     counts="`tool_invoke`",
-    most_series=500,
+    most_series=400,
 )
 TOOL_EXECUTION_DURATION = Declaration(
     name="sark_gateway_tool_execution_duration_seconds",
@@ -149,7 +149,7 @@ TOOL_EXECUTION_DURATION = Declaration(
     ),
     buckets=DURATION_SECONDS,
     told="tool_execution_duration_seconds",
-    most_series=40,
+    most_series=30,
 )
 CONNECTION_POOL_SIZE = Declaration(
     name="sark_gateway_connection_pool_size",

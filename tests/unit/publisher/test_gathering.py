@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.publisher.gathering import LATENCY_BUCKETS, Telemetry
+from ingest_service.publisher.gathering import Telemetry
+from ingest_service.telemetry.metrics_labels import DURATION_SECONDS, LATENCY_SECONDS
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["count", "lost", "arrived"]))))
@@ -55,7 +56,17 @@ def test_observations_fall_into_the_bucket_that_bounds_them(seconds: float, buck
     telemetry.observe("latency", {}, seconds)
     deltas = telemetry.as_json()["histograms"][0]["deltas"]
     assert deltas.index(1) == bucket
-    assert len(deltas) == len(LATENCY_BUCKETS) + 1
+    assert len(deltas) == len(LATENCY_SECONDS) + 1
+
+
+def test_histogram_has_the_buckets_of_its_metric() -> None:
+    """A tool may take half a minute: told in the buckets that show it, nothing is lost."""
+    telemetry = Telemetry()
+    telemetry.observe("tool_execution_duration_seconds", {}, 20)
+    telemetry.put_back(telemetry.take())
+    [series] = telemetry.as_json()["histograms"]
+    assert series["bounds"] == DURATION_SECONDS
+    assert series["deltas"] == [0] * (len(DURATION_SECONDS) - 1) + [1, 0]
 
 
 def test_gauges_tell_their_last_value_each_time() -> None:

@@ -1,16 +1,21 @@
 """Made-up traffic looks like a gateway's, and every event of it becomes a row."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from ingest_service.events.audit_event import GatewayAuditEvent
-from ingest_service.events.record import Limits
+from ingest_service.events.decode import CONTRACT, decoder
+from ingest_service.events.record import Limits, Row, StoredRecord
 from ingest_service.publisher.lines import seal_line
 from ingest_service.publisher.pacing import sample_lines
 from ingest_service.publisher.sample import sample_events
 from ingest_service.publisher.sealing import Sealed
+from ingest_service.telemetry.declaration import Kind, Source
+from ingest_service.telemetry.metrics import CATALOGUE
+from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
 NOW = 1_780_000_000.0
 
@@ -39,7 +44,8 @@ def test_traffic_is_mixed_and_skewed() -> None:
     """All kinds occur, most is allowed, and the busiest user does far more than most."""
     sample = events(5000)
     kinds = Counter(event.event_type for event in sample)
-    assert list(dict(kinds.most_common())) == ["tool_invoke", "a2a_communication", "discovery"]
+    common = ["tool_invoke", "a2a_communication", "discovery", "telemetry"]
+    assert list(dict(kinds.most_common())) == common
     denied = sum(event.decision == "deny" for event in sample) / len(sample)
     assert 0.04 < denied < 0.15
     users = Counter(event.user_id for event in sample if event.user_id).most_common()
@@ -60,3 +66,46 @@ async def test_a_rate_spreads_events_over_time() -> None:
     started = time.monotonic()
     assert len([line async for line in sample_lines(10, 100, 1)]) == 10
     assert time.monotonic() - started >= 0.09
+
+
+def test_no_metric_of_the_gateway_stays_empty() -> None:
+    """Whoever looks at the dashboards of `make up` sees each of their panels at work."""
+    lines = [msgspec.json.encode(event) for event in events(6000)]
+    decode = decoder(CONTRACT, Limits())
+    rows = [
+        decode(StoredRecord("t", 0, offset, int(NOW * 1000), None, line))
+        for offset, line in enumerate(lines)
+    ]
+    registry = CollectorRegistry()
+    WorkerMetrics(registry, lambda: NOW).written([row for row in rows if isinstance(row, Row)], 1)
+    shown = {sample.name for family in registry.collect() for sample in family.samples}
+    projected = [
+        each for each in CATALOGUE if each.source in {Source.EVENTS, Source.TELEMETRY, Source.BOTH}
+    ]
+    for metric in projected:
+        name = f"{metric.name}_count" if metric.kind is Kind.HISTOGRAM else metric.name
+        assert name in shown
+    read = registry.get_sample_value
+    for why in ("malformed", "unknown_name", "bad_value", "too_many", "too_old"):
+        assert read("sark_audit_telemetry_ignored_total", {"reason": why}) == 0
+
+
+def test_several_gateways_tell_how_they_are() -> None:
+    """Each of them, and each again and again."""
+    told = [
+        event.metadata["telemetry"]["instance"]
+        for event in events(2000)
+        if event.event_type == "telemetry"
+    ]
+    assert len(set(told)) == 3
+    assert told[:3] == told[3:6]
+
+
+def test_quiet_gateways_tell_in_time() -> None:
+    """At a slow rate nobody waits for a hundred events: a gauge is shown for a minute only."""
+    clock = iter(range(0, 10_000, 4))
+    sample = sample_events(1, lambda: NOW + next(clock))
+    told = [event for event in islice(sample, 40) if event.event_type == "telemetry"]
+    ages = [after.timestamp - before.timestamp for before, after in pairwise(told)]
+    assert told
+    assert max(ages) <= 8

@@ -21,6 +21,8 @@ from ingest_service.telemetry.endpoint import Endpoint
 from ingest_service.telemetry.health import Health, Status
 from ingest_service.telemetry.worker_metrics import WorkerMetrics
 
+from .test_projection import row as event_row
+
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
@@ -67,6 +69,34 @@ def test_metrics_are_served_in_both_formats(worker: Worker) -> None:
     assert response.headers["Content-Type"].startswith("application/openmetrics-text")
     found = {s.name: s.value for f in openmetrics(body.decode()) for s in f.samples}
     assert found["sark_audit_duplicates_total"] == 3
+
+
+def test_latency_has_the_request_as_its_exemplar(worker: Worker) -> None:
+    """Whoever sees a slow bucket finds a request that was in it; plain text has no room for it."""
+    metadata = {"action": "call", "latency_ms": 80}
+    worker.metrics.written([event_row(metadata, gateway_request_id="req-8f2c")], 1.0)
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
+    _, body = ask(worker.port, "/metrics", accept=accept)
+    exemplars = {
+        sample.labels["le"]: sample.exemplar
+        for family in openmetrics(body.decode())
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert exemplars.keys() == {"0.1"}
+    assert exemplars["0.1"].labels == {"request_id": "req-8f2c"}
+    assert exemplars["0.1"].value == 0.08
+    assert b"req-8f2c" not in ask(worker.port, "/metrics")[1]
+
+
+@pytest.mark.parametrize("request_id", ["", "a" * 101, "words of somebody", "x\n", "\u00e9"])
+def test_request_id_that_is_none_is_no_exemplar(worker: Worker, request_id: str) -> None:
+    """It is a caller's text, and OpenMetrics has room for 128 characters."""
+    row = event_row({"latency_ms": 80}, gateway_request_id=request_id)
+    worker.metrics.written([row], 1.0)
+    _, body = ask(worker.port, "/metrics", accept="application/openmetrics-text")
+    assert b"request_id" not in body
+    assert b'sark_gateway_authz_latency_seconds_bucket{action="none",le="0.1"} 1.0' in body
 
 
 def test_request_is_not_repeated_in_the_answer(worker: Worker) -> None:
