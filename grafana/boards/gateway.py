@@ -140,8 +140,8 @@ def _errors() -> Panel:
 def _denied_users() -> Panel:
     panel = rows(
         "Top denied users",
-        "Who was denied most often, and where; an agent where no user stands behind it. From the "
-        "database, since no metric has user ids. All servers and actions.",
+        "Who was denied most often, where and why mostly; an agent where no user stands behind it. "
+        "From the database, since no metric has user ids. All servers and actions.",
         sql("denied_users"),
     )
     panel.time_from = "1h"

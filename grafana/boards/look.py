@@ -89,7 +89,9 @@ def gauge_panel(
     title: str, answers: str, query: Query, *, limits: Limits, missing: tuple[str, str], width: int
 ) -> dashboard.Panel:
     """Draw a ratio on a dial from 0 to 100 %."""
-    panel = gauge.Panel().unit("percentunit").min(0).max(1).thresholds(_thresholds(limits))
+    panel = (
+        gauge.Panel().unit("percentunit").decimals(1).min(0).max(1).thresholds(_thresholds(limits))
+    )
     panel.mappings([_missing(missing)]).color_scheme(_by_thresholds()).reduce_options(_last())
     return _finished(panel, title, answers, [query], width=width, height=8)
 
@@ -104,7 +106,14 @@ def bars(
     height: int,
 ) -> dashboard.Panel:
     """Draw ratios as bars that fill up from 0 to 100 %."""
-    panel = bargauge.Panel().unit("percentunit").min(0).max(1).thresholds(_thresholds(limits))
+    panel = (
+        bargauge.Panel()
+        .unit("percentunit")
+        .decimals(1)
+        .min(0)
+        .max(1)
+        .thresholds(_thresholds(limits))
+    )
     panel.orientation(looks.VizOrientation.HORIZONTAL).reduce_options(_last())
     panel.display_mode(looks.BarGaugeDisplayMode.BASIC).color_scheme(_by_thresholds())
     panel.mappings([_missing(missing)])

@@ -77,12 +77,12 @@ async def test_every_query_is_answered(database_dsn: str, subtests: pytest.Subte
 
 
 async def test_most_denied_come_first(database_dsn: str) -> None:
-    """Users, and agents without one, are listed by their denials, with where these were."""
+    """Users, and agents without one, are listed by their denials, with where and why mostly."""
     events = [
-        denial("alice", tool_name="search"),
-        denial("alice", tool_name="merge"),
-        denial("alice", tool_name="merge", server_name="vault"),
-        denial(None, agent_id="planner", server_name=None),
+        denial("alice", tool_name="search", reason="no rule"),
+        denial("alice", tool_name="merge", reason="too late"),
+        denial("alice", tool_name="merge", reason="no rule"),
+        denial(None, agent_id="planner", server_name=None, reason="no rule"),
         denial("alice", timestamp=NOW - 2 * HOUR),
         {"user_id": "bob"},
         {"user_id": "carol", "event_type": "telemetry", "decision": None},
@@ -90,8 +90,8 @@ async def test_most_denied_come_first(database_dsn: str) -> None:
     async with asking(database_dsn, *events) as session:
         found = await session.fetch(question("Top denied users A"))
     assert [tuple(row)[:4] for row in found] == [
-        ("alice", 3, "github, vault", "merge, search"),
-        ("agent planner", 1, None, None),
+        ("alice", 3, "github / merge", "no rule"),
+        ("agent planner", 1, "", "no rule"),
     ]
 
 

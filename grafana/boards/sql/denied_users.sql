@@ -1,8 +1,8 @@
 select
     coalesce(user_id, 'agent ' || agent_id, 'nobody named') as "User",
     count(*) as "Denials",
-    string_agg(distinct server_name, ', ') as "Servers",
-    string_agg(distinct tool_name, ', ') as "Tools",
+    mode() within group (order by concat_ws(' / ', server_name, tool_name)) as "Mostly at",
+    left(mode() within group (order by reason), 100) as "Mostly because",
     max("timestamp") as "Last denied"
 from audit_decisions
 where decision = 'deny' and $__timeFilter("timestamp")
