@@ -18,7 +18,7 @@ TEMPLATE: Final = "_template"
 """What another library's line is made from: its words without what was put into them."""
 
 _MOST_REMEMBERED = 1000
-_KINDS = ("level", "logger", "status", "step", "reason", "error_type")
+_KINDS = ("level", "logger", "status", "step", "reason", "why", "error_type")
 _PLACES = ("sink", "topic", "partition", "partitions", "component")
 
 
@@ -31,8 +31,9 @@ class _Seen(NamedTuple):
 class Repeats:
     """Lets an event through once in each window, and keeps the last one of those left out.
 
-    The same about another partition, sink or component is another event. What was left out is
-    told by `overdue` with the words of the last one, so nothing ends in silence; debug lines pass.
+    The same about another partition, sink or component, or for another reason, is another event.
+    What was left out is told by `overdue` with the words of the last one, so nothing ends in
+    silence. Debug lines pass.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

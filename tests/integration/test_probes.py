@@ -15,6 +15,7 @@ from ingest_service.adapters.kafka_probe import KafkaProbe
 from ingest_service.errors import BrokerUnavailableError, DatabaseUnavailableError, SetupError
 from ingest_service.settings import KafkaSettings
 from ingest_service.telemetry.probing import Answer
+from stack import postgres
 from stage.databases import address_of, own_server, rerouted, session
 from stage.proxy import proxy_before
 from stage.waiting import until
@@ -166,3 +167,16 @@ async def test_address_that_is_none_is_told() -> None:
     async with DatabaseProbe("mysql://x") as probe:
         with pytest.raises(SetupError, match="INGEST_DATABASE__DSN"):
             await probe.ask()
+
+
+@pytest.mark.database
+async def test_standby_is_no_healthy_database() -> None:
+    """After a failover the old address may lead to a standby: it answers, and takes no writes."""
+    with own_server() as server:
+        (server._state.folder(postgres.NAME) / "data" / "standby.signal").touch()
+        server._server.stop()
+        server.start_again()
+        async with DatabaseProbe(server.dsn) as probe:
+            with pytest.raises(DatabaseUnavailableError, match="a standby: it takes no writes"):
+                await probe.ask()
+            assert probe._connection is None

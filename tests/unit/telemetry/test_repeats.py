@@ -71,6 +71,14 @@ def test_other_places_are_other_events() -> None:
         assert passed(limiter, event="stopped", **place) is None
 
 
+def test_other_reasons_are_other_events() -> None:
+    """A partition that goes on and stops again for something else is news."""
+    limiter = Repeats(Clock())
+    for why in ("the log was truncated", "a batch is damaged"):
+        assert passed(limiter, event="partition stopped", partition=3, why=why)
+        assert passed(limiter, event="partition stopped", partition=3, why=why) is None
+
+
 def test_library_says_the_same_for_everybody_once_a_minute() -> None:
     """Its words count, not their arguments, nor on whose behalf it says them."""
     clock = Clock()
