@@ -12,8 +12,6 @@ from ingest_service.cli.trace_report import as_text
 from ingest_service.compliance.question import question
 from ingest_service.compliance.sighting import Report
 from ingest_service.errors import SetupError
-from ingest_service.publisher.text import is_text
-from ingest_service.telemetry import logs
 from ingest_service.tracer import trace as follow
 
 
@@ -42,12 +40,11 @@ def trace(
 
     Example: ingest-service trace 3:120045
     """
-    if not is_text(asked) or not asked:
+    if not asked or _is_no_text(asked):
         raise SetupError("say what to trace, in UTF-8")
     if raw and json:
         raise SetupError("--raw and --json exclude each other")
     chosen = settings.load()
-    logs.configure("error", chosen.log.format)
     report = run(follow(chosen, question(asked), topic or chosen.kafka.topic))
     if raw:
         _write_value(report)
@@ -55,6 +52,11 @@ def trace(
         typer.echo(as_json(report) if json else as_text(report))
     if not report.is_good:
         raise typer.Exit(FOUND_WRONG)
+
+
+def _is_no_text(argument: str) -> bool:
+    """Tell whether a shell handed over bytes of another encoding: lone surrogates to Python."""
+    return any("\ud800" <= each <= "\udfff" for each in argument)
 
 
 def _write_value(report: Report) -> None:

@@ -227,7 +227,9 @@ async def test_topic_that_was_made_again_is_told(desk: Desk):
 async def test_wrong_use_is_told(desk: Desk):
     """What cannot be meant is exit code 2; a topic that is not there is said, after the database's answer."""
     assert (await desk.trace("0:0", "--raw", "--json"))[0] == 2
-    assert (await desk.trace(""))[0] == 2
+    for text in ("", "\udcff"):
+        code, _, errors = await desk.trace(text)
+        assert (code, b"in UTF-8" in errors) == (2, True)
     code, _, errors = await desk.trace("0:0", "--raw")
     assert (code, b"nothing that could be printed" in errors) == (2, True)
     code, output, _ = await desk.trace("0:0", "--topic", "nowhere")

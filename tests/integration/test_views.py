@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from ingest_service.adapters.migrations import Step, migrate
+from logins import login
 from schema import COMPLIANCE, OPERATOR, WRITER, connected, copy_events, event
 from trail import TOPIC, Trail, value
 
@@ -272,3 +273,18 @@ async def test_schema_of_the_first_release_is_brought_up_with_its_data(database_
     await migrate(database_dsn, Step("0001", down=True))
     await migrate(database_dsn)
     assert await told(database_dsn, counts) == [(10, 20)]
+
+
+async def test_nobody_reads_nothing(database_dsn: str):
+    """A login without a role of ours sees no table and no view, and can run none of the functions."""
+    await migrate(database_dsn)
+    async with connected(database_dsn) as owner, login(owner, database_dsn, "pg_monitor") as dsn:
+        async with connected(dsn) as nobody:
+            allowed = await nobody.fetch(
+                "select relname from pg_class where relnamespace = 'public'::regnamespace"
+                " and relkind in ('r', 'p', 'v', 'm') and has_table_privilege(oid, 'select')"
+                " and relname ~ '^(gateway_)?audit'"
+                " union all select proname from pg_proc where proname like 'gateway_audit%'"
+                " and has_function_privilege(oid, 'execute')"
+            )
+    assert allowed == []
