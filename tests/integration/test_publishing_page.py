@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest_service.adapters.kafka_producer import MAX_REQUEST_BYTES
-from ingest_service.publisher.gathering import LATENCY_BUCKETS
+from ingest_service.telemetry.metrics_labels import LATENCY_SECONDS
 from publishing.kafka import make_topic, read_topic
 
 PAGE = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text()
@@ -50,4 +50,4 @@ async def test_the_example_publishes_an_event(kafka_bootstrap: str, topic_name: 
 def test_the_numbers_on_the_page_are_those_in_the_code() -> None:
     """Sizes and bounds that others copy into their settings do not drift."""
     assert f"{MAX_REQUEST_BYTES:,}" in PAGE
-    assert json.dumps(LATENCY_BUCKETS) in PAGE
+    assert json.dumps(LATENCY_SECONDS) in PAGE

@@ -37,10 +37,13 @@ async def test_what_waits_in_kafka_is_shown_while_the_sink_is_away(bench: Bench)
         await until(lambda: forwarder.counted(backlog) == 400)
         await until(lambda: forwarder.counted("sark_siem_oldest_unsent_seconds") > 1_000_000)
         await until(lambda: forwarder.observer.held_by)
-        end = {"topic": forwarder.source.topic, "partition": "0"}
-        assert forwarder.registry.get_sample_value("sark_audit_topic_end_offset", end) == 400
+        place = {"topic": forwarder.source.topic, "partition": "0"}
+        assert forwarder.registry.get_sample_value("sark_audit_topic_end_offset", place) == 400
+        assert forwarder.counted("sark_siem_consumer_lag", **place) == 400
         bench.siem.splunk.script.clear()
         await until(lambda: forwarder.counted(backlog) == 0)
+        assert forwarder.counted("sark_siem_committed_offset", **place) == 400
+        assert forwarder.counted("sark_siem_consumer_lag", **place) == 0
         await until(lambda: forwarder.counted("sark_siem_oldest_unsent_seconds") == 0)
         bench.broker.available = False
         await until(

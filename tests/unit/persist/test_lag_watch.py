@@ -139,6 +139,28 @@ def test_partition_of_another_worker_is_forgotten(observer: WorkerObserver):
     assert "operator, decide" not in str(observer.health.detailed(time.monotonic()))
 
 
+def test_age_of_what_is_not_durable_grows_until_it_is():
+    """By the Kafka time of what is held, or by when the log was seen to hold more; then 0."""
+    registry = new_registry()
+    observer = WorkerObserver(registry, Health())
+
+    def shown() -> float | None:
+        return registry.get_sample_value("sark_audit_oldest_undurable_seconds")
+
+    now = time.monotonic()
+    observer.durable_offset(TOPIC, 0, 5)
+    observer.end_offsets(TOPIC, {0: 9})
+    watch.feed_watchdog(observer, now + 100)
+    assert shown() == pytest.approx(100, abs=5)
+    observer.beat("writer-0", int((time.time() - 7000) * 1000))
+    watch.feed_watchdog(observer, now + 100)
+    assert shown() == pytest.approx(7000, abs=5)
+    observer.beat("writer-0", None)
+    observer.durable_offset(TOPIC, 0, 9)
+    watch.feed_watchdog(observer, now + 100)
+    assert shown() == 0
+
+
 class CountingSource(FakeSource):
     """Remembers each commit."""
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from fakes.database import FakeServer
-from fakes.events import TOPIC, garbage, record
+from fakes.events import NOW_MS, TOPIC, garbage, record
 from fakes.observer import FakeObserver
 from fakes.source import FakeBroker, FakeSource
 from ingest_service import ledger
@@ -542,3 +542,17 @@ async def test_single_garbage_harms_nobody(bench: Bench):
         await until(lambda: worker.observer.durable.get(0) == 30)
     assert worker.observer.stopped == {}
     assert worker.observer.reasons == {"not_json": 20}
+
+
+async def test_oldest_record_that_is_held_is_told():
+    """While the database is away the record's Kafka time is known; once all is durable, none is."""
+    bench = Bench()
+    bench.produce(0, [record(0)])
+    async with bench.worker() as worker:
+        held = worker.observer.oldest_ms
+        await until(lambda: bench.server.tables.rows and set(held.values()) == {None})
+        bench.server.available = False
+        bench.produce(0, [record(1), record(2)])
+        await until(lambda: NOW_MS in held.values())
+        bench.server.available = True
+        await until(lambda: bench.rows(0) == [0, 1, 2] and set(held.values()) == {None})
