@@ -71,6 +71,9 @@ class ProgressNotes:
             raise DatabaseUnavailableError(
                 f"the database did not answer in {_ANSWER_SECONDS} s"
             ) from exc
+        except asyncpg.PostgresError as exc:
+            # After a failover the clock may be behind what was noted. No worker ends for it.
+            raise DatabaseUnavailableError(f"the database refuses it ({exc.sqlstate})") from exc
         except (asyncio.CancelledError, DatabaseUnavailableError):
             self._drop()
             raise

@@ -121,6 +121,16 @@ async def test_schema_of_before_is_told(database_dsn: str):
             await notes.note_sinks("t", {("splunk", 0): 1})
 
 
+async def test_clock_that_went_back_is_outlived(database_dsn: str):
+    """A failover to a server whose clock is behind costs notes until it has caught up, no worker."""
+    await migrate(database_dsn)
+    async with ProgressNotes(database_dsn) as notes:
+        ahead = await notes.clock() + timedelta(minutes=5)
+        with pytest.raises(DatabaseUnavailableError, match="22008"):
+            await notes.note("t", ahead, 1, {0: 0})
+        assert await notes.clock() < ahead
+
+
 async def test_unreachable_database_is_unavailable(unused_tcp_port: int):
     """Nobody listening is a matter of waiting; a DSN that is none is not."""
     async with ProgressNotes(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nowhere") as notes:
