@@ -60,7 +60,7 @@ _TOOL_CALLS = 0.80
 _AGENT_MESSAGES = 0.14  # the rest are discoveries
 _BY_AGENT = 0.30
 _ALLOWED_SHARE = 0.92
-_CACHED = 0.65
+_CACHED = 0.92
 _FAILED = 0.01
 
 

@@ -54,6 +54,16 @@ def test_traffic_is_mixed_and_skewed() -> None:
     assert {"source_type", "target_type"} <= {key for event in sample for key in event.metadata}
 
 
+def test_traffic_is_a_healthy_gateways() -> None:
+    """Nobody who tries the service out sees an alert: latency, errors, denials, cache are as meant."""
+    decided = [e for e in events(20_000) if e.event_type in {"tool_invoke", "discovery"}]
+    slowest = sorted(e.metadata["latency_ms"] for e in decided)[len(decided) * 19 // 20 :]
+    assert slowest[0] < 50
+    assert sum("error" in e.metadata for e in decided) < 0.1 * len(decided)
+    assert sum(e.decision == "deny" for e in decided) < 0.3 * len(decided)
+    assert sum(e.metadata["cache_hit"] for e in decided) > 0.9 * len(decided)
+
+
 async def test_a_number_without_rate_comes_at_once() -> None:
     """Without a rate nothing waits."""
     assert len([line async for line in sample_lines(50, None, 1)]) == 50
