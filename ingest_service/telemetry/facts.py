@@ -37,10 +37,11 @@ class Facts(msgspec.Struct, gc=False):
     telemetry: Raw = Raw(b"")
 
 
-_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading raises when a known key is of another type, or it is no JSON."""
 
 read_facts: Final = msgspec.json.Decoder(Facts).decode
-"""Read a row's metadata; raises one of three errors when a known key is of another type."""
+"""Read a row's metadata, or raise one of `UNREADABLE`."""
 
 
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -53,11 +54,11 @@ def read_facts_carefully(metadata: bytes) -> Facts:
     """Return what can be read of the known keys, one by one when need be."""
     try:
         return read_facts(metadata)
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
     try:
         members = _decode_members(metadata)
-    except _UNREADABLE:
+    except UNREADABLE:
         return Facts()
     found = {name: _read(decode, members.get(name)) for name, decode in _decode_member.items()}
     return Facts(**{name: value for name, value in found.items() if value is not None})
@@ -66,5 +67,5 @@ def read_facts_carefully(metadata: bytes) -> Facts:
 def _read(decode: Any, member: Raw | None) -> Any:
     try:
         return None if member is None else decode(member)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None

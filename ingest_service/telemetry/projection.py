@@ -8,17 +8,17 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec import Raw
 
 from ingest_service.events.record import Row
 from ingest_service.telemetry.counting import Alike, adds_to
 from ingest_service.telemetry.declaration import NONE, Declaration
 from ingest_service.telemetry.distribution import Distribution, Example, spread
-from ingest_service.telemetry.facts import Facts, read_facts, read_facts_carefully
+from ingest_service.telemetry.facts import UNREADABLE, read_facts, read_facts_carefully
 from ingest_service.telemetry.metrics_labels import LATENCY_SECONDS
 
-Counts = Mapping[tuple[str, ...], float]
+Labels = tuple[str, ...]
+Counts = Mapping[Labels, float]
 
 MAX_LATENCY_MS: Final = 86_400_000.0
 """What is longer than a day is a mistake of the gateway's, and would spoil the sum for ever."""
@@ -38,74 +38,76 @@ class Projection(NamedTuple):
 
     event_types: Counts
     counts: Mapping[Declaration, Counts]
-    latencies: Mapping[tuple[str, ...], Distribution]
+    latencies: Mapping[Labels, Distribution]
     """By action."""
     told: Sequence[Told]
 
 
 def project(rows: Sequence[Row]) -> Projection:
     """Count the rows by what their metrics are labelled with."""
-    facts = _facts_of(rows)
-    event_types: Counter[tuple[str, ...]] = Counter()
-    counts: dict[Declaration, Counter[tuple[str, ...]]] = defaultdict(Counter)
-    latencies: dict[tuple[str, ...], Distribution] = {}
-    for alike, places in _grouped(rows, facts).items():
-        event_types[alike.event_type,] += len(places)
+    groups, timings, told = _grouped(rows)
+    event_types: Counter[Labels] = Counter()
+    counts: dict[Declaration, dict[Labels, float]] = defaultdict(dict)
+    timed: dict[Labels, list[float]] = defaultdict(list)
+    for alike, latencies in groups.items():
+        event_types[alike.event_type,] += len(latencies)
         for metric, labels in adds_to(alike):
-            counts[metric][labels] += len(places)
-        if alike.is_authorisation and (found := _latency(places, rows, facts)):
-            action = (alike.action or NONE,)
-            before = latencies.get(action)
-            latencies[action] = before + found if before else found
-    told = [
-        Told(known.telemetry, row.timestamp_us / 1e6)
-        for known, row in zip(facts, rows, strict=True)
-        if known.telemetry
-    ]
-    return Projection(event_types, counts, latencies, told)
+            series = counts[metric]
+            series[labels] = series.get(labels, 0) + len(latencies)
+        if alike.is_authorisation:
+            sound = [ms for ms in latencies if ms is not None and 0 <= ms <= MAX_LATENCY_MS]
+            timed[alike.action or NONE,] += sound
+    spread_out = {
+        action: _latency(sorted(values), timings, rows)
+        for action, values in timed.items()
+        if values
+    }
+    return Projection(event_types, counts, spread_out, told)
 
 
-def _facts_of(rows: Sequence[Row]) -> list[Facts]:
-    try:
-        return [read_facts(row.metadata) for row in rows]
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # a call more a row is 10 % of all
-        return [read_facts_carefully(row.metadata) for row in rows]
+def _grouped(
+    rows: Sequence[Row],
+) -> tuple[Mapping[Alike, Sequence[float | None]], list[float | None], list[Told]]:
+    """Return the latencies of the rows that count as the same, those of all rows, what was told.
 
-
-def _grouped(rows: Sequence[Row], facts: Sequence[Facts]) -> Mapping[Alike, Sequence[int]]:
-    """Return the places of the rows that count as the same; what follows is done once for each."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for place, (row, known) in enumerate(zip(rows, facts, strict=True)):
+    The only loop over rows: all that follows is done once for each kind of row.
+    """
+    groups: dict[tuple[object, ...], list[float | None]] = {}
+    timings: list[float | None] = []
+    told: list[Told] = []
+    for row in rows:
+        try:
+            facts = read_facts(row.metadata)
+        except UNREADABLE:
+            facts = read_facts_carefully(row.metadata)
         key = (
             row.event_type,
             row.decision,
             row.server_name,
             row.tool_name,
-            known.action,
-            known.cache_hit,
-            known.source_type,
-            known.target_type,
-            known.error,
-            known.policy,
+            facts.action,
+            facts.cache_hit,
+            facts.source_type,
+            facts.target_type,
+            facts.error,
+            facts.policy,
         )
-        places = groups.get(key)
-        if places is None:
-            groups[key] = [place]
-        else:
-            places.append(place)
-    return {Alike._make(key): places for key, places in groups.items()}
+        latencies = groups.get(key)
+        if latencies is None:
+            latencies = groups[key] = []
+        latencies.append(facts.latency_ms)
+        timings.append(facts.latency_ms)
+        if facts.telemetry:
+            told.append(Told(facts.telemetry, row.timestamp_us / 1e6))
+    return {Alike._make(key): found for key, found in groups.items()}, timings, told
 
 
 def _latency(
-    places: Sequence[int], rows: Sequence[Row], facts: Sequence[Facts]
-) -> Distribution | None:
-    """Return how the latencies spread, with the slowest request as an example."""
-    timed = [(ms, n) for n in places if (ms := facts[n].latency_ms) is not None]
-    values = sorted([ms for ms, _ in timed if 0 <= ms <= MAX_LATENCY_MS])
-    if not values:
-        return None
+    values: Sequence[float], timings: list[float | None], rows: Sequence[Row]
+) -> Distribution:
+    """Return how these sorted latencies spread, with the slowest request as an example."""
     counts, slowest = spread(values, _BOUNDS_MS), values[-1]
-    row = rows[next(n for ms, n in timed if ms == slowest)]
+    row = rows[timings.index(slowest)]
     bucket = max(n for n, count in enumerate(counts) if count)
     example = Example(row.gateway_request_id, slowest / 1000, row.timestamp_us / 1e6)
     return Distribution(counts, sum(values) / 1000, {bucket: example})
