@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from ingest_service.errors import SetupError
 from ingest_service.events.record import Limits
+from ingest_service.settings_anchor import AnchorSettings
 from ingest_service.settings_health import HealthSettings
 from ingest_service.settings_mistakes import PREFIX, said, undecodable, unknown_variables
 from ingest_service.settings_sinks import DatadogSettings, ForwardSettings, SplunkSettings
@@ -160,6 +161,7 @@ class Settings(BaseSettings):
     splunk: SplunkSettings = Field(default_factory=SplunkSettings)
     datadog: DatadogSettings = Field(default_factory=DatadogSettings)
     forward: ForwardSettings = Field(default_factory=ForwardSettings)
+    anchor: AnchorSettings = Field(default_factory=AnchorSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     events: EventSettings = Field(default_factory=EventSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
@@ -215,6 +217,7 @@ def load() -> Settings:
             *_contradictions(settings.kafka),
             *settings.splunk.contradictions(),
             *settings.datadog.contradictions(),
+            *settings.anchor.contradictions(),
         ]
         if not mistakes:
             return settings

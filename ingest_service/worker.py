@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -13,6 +14,7 @@ from ingest_service.adapters.database import WriterConnection
 from ingest_service.adapters.kafka_consumer import AuditConsumer
 from ingest_service.adapters.kafka_offsets import sink_offsets
 from ingest_service.adapters.progress_notes import ProgressNotes
+from ingest_service.compliance.anchoring import anchor_by_the_clock
 from ingest_service.dependencies import persister_probed
 from ingest_service.errors import DatabaseUnavailableError
 from ingest_service.events.decode import CONTRACT, decoder
@@ -35,6 +37,10 @@ from ingest_service.telemetry.worker_metrics import new_registry
 
 GRACE_SECONDS = 20.0
 """How long a worker may take to write what it holds when it is told to stop."""
+
+Errands: TypeAlias = Mapping[str, Callable[[], Coroutine[None, None, None]]]
+"""What runs beside the writers until the end, by name."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -83,7 +89,8 @@ async def persist(settings: Settings) -> None:
             note_progress, source, observer.durable, notes, partial(sink_offsets, settings.kafka)
         )
         _stop_on_signals(stopping)
-        await _run(writers, source, observer, noting, stopping)
+        errands: Errands = {"note-progress": noting, **_anchoring(settings, dsn, source)}
+        await _run(writers, source, observer, errands, stopping)
         _log.info("stopping", step="telling Kafka how far the ledger is")
         await commit_durable(source, observer, {})
         _log.info("stopping", step="leaving the group, closing connections")
@@ -105,6 +112,17 @@ def _duty(
     )
 
 
+def _anchoring(settings: Settings, dsn: str, source: AuditConsumer) -> Errands:
+    """Return what signs the heads of this worker's partitions, where there is a key to do it."""
+    if settings.anchor.key_file is None:
+        return {}
+    return {
+        "anchor": partial(
+            anchor_by_the_clock, dsn, settings.kafka, settings.anchor, lambda: source.assigned
+        )
+    }
+
+
 def _stop_on_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,7 +133,7 @@ async def _run(
     writers: list[Writer],
     source: AuditConsumer,
     observer: WorkerObserver,
-    noting: Callable[[], Coroutine[None, None, None]],
+    errands: Errands,
     stopping: asyncio.Event,
 ) -> None:
     """Run the loops until told to stop, then give the writers the grace to finish."""
@@ -124,7 +142,7 @@ async def _run(
             beside = [
                 group.create_task(watch(source, observer), name="watch"),
                 group.create_task(commit_offsets(source, observer), name="commit-offsets"),
-                group.create_task(noting(), name="note-progress"),
+                *(group.create_task(run(), name=name) for name, run in errands.items()),
                 group.create_task(collect_by_the_clock(), name="collect-garbage"),
             ]
             working = [group.create_task(writer.run(), name=writer.name) for writer in writers]

@@ -57,6 +57,11 @@ COMMANDS = {
         "trace",
         "Tell where one event is and was: Kafka, row, ledger, quarantine, each sink.",
     ),
+    "anchor": Command(
+        "anchor",
+        "anchor",
+        "Sign where each partition's ledger ends, and keep that outside the database.",
+    ),
     "replay": Command("replay", "app", "Send again what a sink refused, or never had."),
     "ledger": Command("ledger", "app", "Decide what only an operator may: gaps, and new epochs."),
     "config": Command("config", "config", "Show the settings in effect, with secrets masked."),

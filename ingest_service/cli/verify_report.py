@@ -6,15 +6,18 @@ from typing import Any
 
 from ingest_service.compliance.findings import Finding
 from ingest_service.compliance.passage import StreamReport
+from ingest_service.compliance.selection import EVERYTHING
 from ingest_service.compliance.verify import Report
+from ingest_service.compliance.witness import NO_STREAM
 
 SHOWN = 20
 """How many findings a person is shown; `--json` has the first 100 of each class and stream."""
 
 _UNSEEN = (
-    "Not seen from here: the newest entries cut off together with their originals and rows. "
-    "Compare a stream's end and digest with what was noted earlier, or with Kafka."
+    "Not seen from here: the newest entries cut off together with their originals and rows, or a "
+    "whole history written anew. `verify --anchors` sees both."
 )
+_UNANCHORED = "Behind the last anchor of a stream the database is believed about its own past."
 
 
 def as_json(report: Report) -> str:
@@ -29,6 +32,9 @@ def as_json(report: Report) -> str:
             "notices": [_finding(each) for each in report.findings if each.kind.is_notice],
             "streams": [_stream(each) for each in report.streams],
             "seconds": round(report.seconds, 3),
+            "scope": str(report.selection),
+            "began_at": report.began_at.isoformat(timespec="seconds"),
+            "anchors": report.anchors,
         },
         indent=2,
     )
@@ -36,13 +42,16 @@ def as_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """Return the report as lines for a person."""
-    return "\n".join([*_totals(report), *_streams(report.streams), *_found(report), _UNSEEN])
+    unseen = _UNANCHORED if report.anchors else _UNSEEN
+    return "\n".join([*_totals(report), *_streams(report.streams), *_found(report), unseen])
 
 
 def _totals(report: Report) -> Iterator[str]:
     records = sum(each.records for each in report.streams)
     entries = sum(each.entries for each in report.streams)
     rate = records / report.seconds if report.seconds else 0.0
+    if report.selection != EVERYTHING:
+        yield f"checked: {report.selection}"
     yield (
         f"{len(report.streams)} streams, {entries:,} entries, {records:,} records "
         f"in {report.seconds:.1f} s ({rate:,.0f} records/s)"
@@ -52,10 +61,11 @@ def _totals(report: Report) -> Iterator[str]:
 def _streams(reports: Sequence[StreamReport]) -> Iterator[str]:
     for each in reports:
         gap = f", {each.gap_offsets:,} offsets in accepted gaps" if each.gap_offsets else ""
+        anchored = "" if each.anchored is None else f"; anchored up to {each.anchored}"
         yield (
             f"  {_name(each)}: offsets {each.first_offset}-{each.next_offset}, "
             f"{each.rows:,} rows, {each.duplicates:,} duplicates, "
-            f"{each.quarantined:,} quarantined{gap}; digest {each.digest.hex()[:16]}"
+            f"{each.quarantined:,} quarantined{gap}; digest {each.digest.hex()[:16]}{anchored}"
         )
 
 
@@ -86,6 +96,8 @@ def _line(finding: Finding) -> str:
 
 def _name(of: Finding | StreamReport) -> str:
     stream = of.stream
+    if stream == NO_STREAM:
+        return "(anchors)"
     if not stream.topic:
         return f"(no stream {stream.id})"
     return f"{stream.topic}/{stream.partition}@{stream.epoch}"
@@ -115,6 +127,7 @@ def _stream(report: StreamReport) -> dict[str, Any]:
         "duplicates": report.duplicates,
         "quarantined": report.quarantined,
         "gap_offsets": report.gap_offsets,
+        "anchored": report.anchored,
     }
 
 

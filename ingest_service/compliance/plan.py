@@ -7,9 +7,8 @@ from ingest_service.adapters.evidence import FIRST, LAST, Evidence
 from ingest_service.compliance.chain import Anchored
 from ingest_service.compliance.findings import Class, Finding
 from ingest_service.compliance.pieces import Piece
-from ingest_service.compliance.positions import BLOCK_BITS
 from ingest_service.compliance.selection import Selection
-from ingest_service.compliance.timespan import Wanted, spans
+from ingest_service.compliance.timespan import Wanted, runs_of_rows, spans
 from ingest_service.errors import SetupError
 from ingest_service.ledger import Stream
 from ingest_service.shapes import Cut, Scope
@@ -42,7 +41,7 @@ async def make_plan(evidence: Evidence, selection: Selection, anchors: Anchors) 
     ids = [stream.id for stream in chosen] if selection.names_streams else None
     since, until = selection.span or (None, None)
     scope = Scope(ids, since, until)
-    blocks = [] if since is None else await evidence.tables.blocks_in_time(scope, BLOCK_BITS)
+    runs = [] if since is None else await runs_of_rows(evidence, scope)
     pieces: list[Piece] = []
     findings: list[Finding] = []
     for stream in chosen:
@@ -56,7 +55,7 @@ async def make_plan(evidence: Evidence, selection: Selection, anchors: Anchors) 
             wanted = Wanted(
                 selection.span,
                 sorted(each.next_offset for each in own),
-                [number for of, number in blocks if of == stream.id],
+                [number for of, number in runs if of == stream.id],
             )
             for first, last in await spans(evidence, stream, whole[0], wanted):
                 cuts = await evidence.cuts(stream.id, PIECE_RECORDS, first, last)

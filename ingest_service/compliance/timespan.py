@@ -9,21 +9,28 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from ingest_service.adapters.evidence import Evidence
-from ingest_service.compliance.positions import BLOCK_BITS
 from ingest_service.ledger import Stream
 from ingest_service.originals import OriginalsUnreadableError, unpack_originals
-from ingest_service.shapes import Cut
+from ingest_service.shapes import Cut, Place, Scope
+
+TIME_BITS = 10
+"""Rows of a time are looked for in runs of 1,024 offsets: a few more than asked for are checked."""
 
 Span: TypeAlias = tuple[int, int]
 """First and last sequence."""
 
 
 class Wanted(NamedTuple):
-    """A time; which offsets of the stream are anchored; which blocks hold rows of that time."""
+    """A time; which offsets of the stream are anchored; which runs hold rows of that time."""
 
     span: tuple[datetime, datetime]
     anchored: Sequence[int]
-    blocks: Sequence[int]
+    runs: Sequence[int]
+
+
+async def runs_of_rows(evidence: Evidence, scope: Scope) -> list[Place]:
+    """Return (stream id, number) of each run of offsets that holds rows of the scope's time."""
+    return await evidence.tables.blocks_in_time(scope, TIME_BITS)
 
 
 async def spans(evidence: Evidence, stream: Stream, whole: Cut, wanted: Wanted) -> list[Span]:
@@ -34,7 +41,7 @@ async def spans(evidence: Evidence, stream: Stream, whole: Cut, wanted: Wanted) 
     """
     since, until = (round(each.timestamp() * 1000) for each in wanted.span)
     found = await _arrived(evidence, stream, whole, since, until)
-    if offsets := _runs(wanted.blocks):
+    if offsets := _offsets(wanted.runs):
         found += await evidence.entries_of(stream.id, offsets)
     if wanted.anchored:
         found = [
@@ -54,11 +61,11 @@ def merged(found: Sequence[Span]) -> list[Span]:
     return result
 
 
-def _runs(blocks: Sequence[int]) -> list[tuple[int, int]]:
-    """Return blocks as ranges of offsets, neighbours together."""
+def _offsets(runs: Sequence[int]) -> list[tuple[int, int]]:
+    """Return runs as ranges of offsets, neighbours together."""
     return [
-        (first << BLOCK_BITS, last + 1 << BLOCK_BITS)
-        for first, last in merged([(number, number) for number in blocks])
+        (first << TIME_BITS, last + 1 << TIME_BITS)
+        for first, last in merged([(number, number) for number in runs])
     ]
 
 

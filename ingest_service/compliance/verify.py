@@ -18,11 +18,12 @@ from ingest_service.compliance.crew import Order, check_together
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.passage import StreamReport
 from ingest_service.compliance.pieces import Lost, Outcome
-from ingest_service.compliance.plan import Anchors, Plan, make_plan
+from ingest_service.compliance.plan import Plan, make_plan
 from ingest_service.compliance.positions import Positions
 from ingest_service.compliance.resumption import Notes, open_notes
 from ingest_service.compliance.selection import EVERYTHING, Selection
 from ingest_service.compliance.settlement import settle
+from ingest_service.compliance.witness import Witness
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Told (records compared, records in all)."""
@@ -50,18 +51,6 @@ class Report(NamedTuple):
     def first_bad(self) -> Finding | None:
         """The first finding by topic, partition, epoch and offset."""
         return next((found for found in self.findings if not found.kind.is_notice), None)
-
-
-class Witness(NamedTuple):
-    """What was signed, and what is wrong with the signing itself."""
-
-    anchors: Anchors
-    findings: Sequence[Finding] = ()
-
-    @property
-    def anchor_count(self) -> int:
-        """How many anchors there are."""
-        return sum(map(len, self.anchors.values()))
 
 
 class Manner(NamedTuple):

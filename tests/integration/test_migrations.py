@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.database
 
-HEAD = "0002"
+HEAD = "0003"
 # db/sql/0001 in v0.1.0
 RELEASED = "9fba1a532788d6a7b7d00edec28b52933892c6648adebf69d7d1073c41adf068"
 DOWN = Step("base", down=True)

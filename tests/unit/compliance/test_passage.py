@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from honest import STREAM, Link, chain, original
 
+from ingest_service import ledger
+from ingest_service.compliance.chain import Anchored
 from ingest_service.compliance.findings import Class, Findings
 from ingest_service.compliance.passage import Passage
 from ingest_service.compliance.walk import Kept, Stray, walk
@@ -80,6 +83,78 @@ def test_records_that_cannot_be_judged_are_blind():
     passage, findings = passed(links)
     assert [each.range for each in passage.blind] == [(1, 20, 22)]
     assert findings.counts()[Class.CHANGED_BYTES] == 1
+
+
+def passed_from(number: int, links: list[Link], anchors: Sequence[Anchored] = ()) -> Findings:
+    """Walk from one link on, as a piece of the stream that begins there."""
+    findings = Findings()
+    passage = Passage(STREAM, findings, anchors)
+    before = links[max(0, number - 2) : number]
+    kept = Kept(before[-1].entry, before[-1].packed, 0) if before else None
+    passage.prime([link.entry for link in before], kept)
+    for link in links[number:]:
+        passage.take(Kept(link.entry, link.packed if link.entry.kind == "records" else None, 0))
+    passage.leave()
+    return findings
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_piece_begins_anywhere(number: int):
+    """Behind any entry an honest chain goes on, and nothing is found."""
+    assert passed_from(number, chain()).counts() == ({} if number == 4 else {Class.ACCEPTED_GAP: 1})
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_changed_digest_before_a_piece_accuses_nothing_in_it(number: int):
+    """What follows fits the digest that the originals before it give."""
+    links = chain()
+    entry = links[number - 1].entry._replace(digest=b"x" * 32)
+    links[number - 1] = Link(entry, links[number - 1].originals)
+    assert passed_from(number, links).counts() == {Class.ACCEPTED_GAP: 1}
+
+
+def signed(offset: int, links: list[Link]) -> Anchored:
+    """Return what an honest witness signs at an offset: computed from the records alone."""
+    digest = links[0].entry.digest
+    for link in links[1:]:
+        for each in link.originals:
+            if each.record.offset < offset:
+                digest = ledger.extend_digest(digest, [each.frame])
+        if link.entry.kind == "gap" and link.entry.next_offset <= offset:
+            digest = link.entry.digest
+    return Anchored(offset, digest)
+
+
+@pytest.mark.parametrize("offset", [5, 6, 7, 8, 9, 10, 20, 21, 22])
+def test_an_anchor_holds_wherever_entries_are_cut(offset: int):
+    """A failover cuts entries anew: an anchor may stand between any two records."""
+    links = chain()
+    assert passed_from(0, links, [signed(offset, links)]).counts() == {Class.ACCEPTED_GAP: 1}
+
+
+@pytest.mark.parametrize(
+    ("offset", "kind"),
+    [
+        *((offset, Class.ANCHOR_DIFFERS) for offset in (5, 6, 8, 15, 20, 22)),
+        (23, Class.ANCHOR_BEYOND),
+    ],
+)
+def test_another_digest_than_was_signed_is_found(offset: int, kind: Class):
+    """At, between and behind the entries, and inside a gap, where no durable offset ever was."""
+    counts = passed_from(0, chain(), [Anchored(offset, b"x" * 32)]).counts()
+    assert counts == {Class.ACCEPTED_GAP: 1, kind: 1}
+
+
+def test_an_anchor_without_readable_originals_is_not_confirmed():
+    """Inside an entry whose originals are gone there is nothing to compare it with."""
+    links = chain()
+    honest = signed(6, links)
+    findings = Findings()
+    passage = Passage(STREAM, findings, [honest])
+    passage.take(Kept(links[0].entry, None, 0))
+    passage.take(Kept(links[1].entry, None, 0))
+    assert findings.counts() == {Class.ORIGINALS_MISSING: 1, Class.ANCHOR_DIFFERS: 1}
+    assert passage.report.anchored is None
 
 
 async def each_of(items: Iterable) -> AsyncIterator:
