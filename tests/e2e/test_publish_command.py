@@ -125,7 +125,7 @@ async def test_samples_come_in_the_number_asked_for(publish: Publish) -> None:
     stored = await publish.stored()
     assert len({event["id"] for event in stored}) == 2000
     kinds = {event["event_type"] for event in stored}
-    assert kinds == {"tool_invoke", "a2a_communication", "discovery"}
+    assert kinds == {"tool_invoke", "a2a_communication", "discovery", "telemetry"}
 
 
 async def test_ctrl_c_ends_a_pipe_and_says_how_far_it_got(publish: Publish) -> None:
