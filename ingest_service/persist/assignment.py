@@ -1,7 +1,7 @@
 """The partitions that one writer pulls for: opened at the durable offset, stopped one by one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -89,10 +89,11 @@ class Assignment:
             self._duty.observer.forget_partition(self._source.topic, number)
         self.partitions = {number: Partition(self._source.topic, number) for number in mine}
 
-    async def open_due(self) -> None:
+    async def open_due(self, beat: Callable[[], None]) -> None:
         """Open what waits for it; when the database or the broker is away, try again later.
 
-        Nothing of these partitions may be on its way to the ledger.
+        Nothing of these partitions may be on its way to the ledger. `beat` is called before each:
+        thirty partitions on a slow database are minutes of progress, and no loop that hangs.
         """
         now = _now()
         due = [p for p in self.partitions.values() if not p.is_open and p.retry_at <= now]
@@ -100,6 +101,7 @@ class Assignment:
             if self._check_at <= now:
                 await self._check_heads()
             for partition in due:
+                beat()
                 await self._open(partition)
             self._failures = 0
         except PartitionFault as fault:

@@ -65,7 +65,7 @@ class Writer:
         await self._finish_write()
         if not self._own.is_current:
             self._own.follow()
-        await self._own.open_due()
+        await self._own.open_due(self._beat)
 
     # --- reading ---------------------------------------------------------------------------------
 

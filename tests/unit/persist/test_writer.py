@@ -366,6 +366,26 @@ async def test_database_that_is_away_at_the_start_is_waited_for(bench: Bench):
     assert bench.rows(0) == [0, 1, 2]
 
 
+async def test_opening_one_partition_after_the_other_is_progress(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """Taking over many partitions from a slow database is no loop that hangs: no restart for it."""
+    released, connection = asyncio.Event(), type(bench.server.connect())
+    stream = connection.stream
+
+    async def slow(self: Any, topic: str, partition: int) -> Any:
+        if partition == 1:
+            await released.wait()
+        return await stream(self, topic, partition)
+
+    monkeypatch.setattr(connection, "stream", slow)
+    async with bench.worker() as worker:
+        await until(lambda: 0 in worker.observer.durable)
+        assert worker.source.fetches == 0
+        assert worker.observer.beats["writer-0"] == 2
+        released.set()
+
+
 async def test_broker_outage_loses_nothing(bench: Bench):
     """After a failed fetch the worker reads on where it stands."""
     bench.produce(0, records(3))
