@@ -80,7 +80,7 @@ class Health:
 
     @property
     def phase(self) -> Phase:
-        """The worker's phase: of several members, the one that has come least far."""
+        """Where the worker stands: of several members each must have joined its group."""
         if self._stopping:
             return Phase.STOPPING
         phases = set(self._members.copy().values())
@@ -129,7 +129,7 @@ class Health:
         self._bad_since.pop(component, None)
 
     def _note(self, component: str, side: str, report: _Report) -> None:
-        known = {component} & {name for name, _ in self._reports}
+        known = any(name == component for name, _ in self._reports)
         was = _judged(self._reports, component, report.at).status if known else Status.HEALTHY
         self._reports[component, side] = report
         judged = _judged(self._reports, component, report.at)
@@ -202,5 +202,6 @@ def _shown(report: _Report, now: float) -> Mapping[str, Any]:
         "status": report.status,
         "detail": report.detail,
         "latency_ms": None if latency is None else round(latency * 1000, 1),
-        "age_seconds": round(now - report.at, 1),
+        # It may be younger than the question: the worker writes on.
+        "age_seconds": round(max(0.0, now - report.at), 1),
     }

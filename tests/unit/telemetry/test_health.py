@@ -134,6 +134,12 @@ def test_dependency_that_nobody_asks_any_more_is_not_called_healthy(health: Heal
     assert (late["status"], late["detail"]) == ("degraded", "nobody has asked it for 61 s")
 
 
+def test_report_may_be_younger_than_the_question(health: Health) -> None:
+    """The worker writes while the page is made: no age is negative."""
+    health.probed("kafka", Status.HEALTHY, 10.0)
+    assert component(health, "kafka", 9.9)["age_seconds"] == 0.0
+
+
 def test_each_change_is_logged_once(health: Health, log: io.StringIO) -> None:
     """An outage is two lines, however often it is met; a worker that starts well says nothing."""
     health.probed("database", Status.HEALTHY, 0.0)
