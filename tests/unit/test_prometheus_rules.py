@@ -72,6 +72,15 @@ def test_alert_says_what_whom_and_where_to_read(name: str):
     assert (RUNBOOKS / f"{name}.md").is_file()
 
 
+def test_table_of_alerts_is_as_the_rules_are():
+    """The page lists every alert once, with its duration and severity."""
+    page = (REPOSITORY / "prometheus" / "README.md").read_text()
+    listed = re.findall(r"^\| ([A-Z]\w+) \| .* \| (\S+) \| (\w+) \|$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(
+        (name, rule.get("for", "0m"), rule["labels"]["severity"]) for name, rule in ALERTS.items()
+    )
+
+
 def test_every_runbook_is_an_alerts():
     """No page is left of an alert that is gone, and each is in the index."""
     pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}

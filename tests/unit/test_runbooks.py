@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from ingest_service.cli import assembled
+from ingest_service.errors import StopReason
 from ingest_service.settings import Settings
 from stack.state import REPOSITORY
 
@@ -69,6 +70,14 @@ def test_commands_exist_with_these_options(page: Path):
         assert not hasattr(command, "commands"), words
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, command.name
+
+
+def test_each_reason_to_stop_is_explained():
+    """Whoever is told a reason finds it on the page."""
+    page = REPOSITORY / "docs" / "runbooks" / "AuditPartitionStopped.md"
+    cells = re.findall(r"^\| (`.*?) \|", text(page), re.MULTILINE)
+    explained = {code for cell in cells for code in re.findall(r"`(\w+)`", cell)}
+    assert explained - {"reason"} == {reason.value for reason in StopReason}
 
 
 def test_commands_are_found():
