@@ -120,3 +120,12 @@ class Storage(NamedTuple):
     size_bytes: int
     new_chunks: int
     new_purges: int
+
+
+class Proof(NamedTuple):
+    """When everything was last verified, by how it ended, and signed; Unix times, None: never."""
+
+    good_at: float | None
+    bad_at: float | None
+    findings: int | None
+    anchored_at: float | None

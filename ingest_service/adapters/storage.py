@@ -8,7 +8,7 @@ import asyncpg
 from ingest_service.adapters import storage_statements as statements
 from ingest_service.adapters.database_errors import NOT_AN_ADDRESS, Step, translated
 from ingest_service.errors import SetupError
-from ingest_service.shapes import Storage
+from ingest_service.shapes import Proof, Storage
 
 ANSWER_SECONDS = 5.0
 _SESSION = {
@@ -57,6 +57,13 @@ class StorageFigures:
         """Return how many users had an event in the last hour, of its newest half million."""
         async with self._asking() as connection:
             return int(await connection.fetchval(statements.UNIQUE_USERS))
+
+    async def proof(self) -> Proof:
+        """Return when the audit was last verified, and its heads last signed."""
+        async with self._asking() as connection:
+            found = await connection.fetchrow(statements.PROOF)
+            assert found is not None
+            return Proof(*found)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[asyncpg.Connection]:

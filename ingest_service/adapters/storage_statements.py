@@ -57,3 +57,13 @@ select count(*) from (
     group by user_id
 ) as users
 """
+
+PROOF = """
+select
+    extract(epoch from max(ended_at) filter (where result = 'good'))::float8,
+    extract(epoch from max(ended_at) filter (where result = 'bad'))::float8,
+    (array_agg(findings order by ended_at desc))[1],
+    (select extract(epoch from max(signed_at))::float8 from gateway_audit_anchors)
+from gateway_audit_verifications
+where whole
+"""

@@ -22,6 +22,7 @@ from ingest_service.settings import KafkaSettings
 from ingest_service.settings_anchor import AnchorSettings
 
 _RETRY_SECONDS = 60.0
+_LOOK_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -72,27 +73,27 @@ async def anchor_by_the_clock(
     """
     while True:
         wait = settings.every.total_seconds()
-        try:
-            if not await _anchor_owned(dsn, kafka, settings, frozenset(owned())):
-                wait = min(wait, _RETRY_SECONDS)  # nothing is assigned yet
-        except IngestError as exc:
-            wait = min(wait, _RETRY_SECONDS)
-            _log.warning("heads not signed", why=str(exc))
+        if mine := frozenset(owned()):
+            try:
+                await _anchor_owned(dsn, kafka, settings, mine)
+            except IngestError as exc:
+                wait = min(wait, _RETRY_SECONDS)
+                _log.warning("heads not signed", why=str(exc))
+        else:
+            wait = _LOOK_SECONDS  # the group has not assigned anything yet, or this one stands by
         await asyncio.sleep(wait)
 
 
 async def _anchor_owned(
     dsn: str, kafka: KafkaSettings, settings: AnchorSettings, owned: frozenset[int]
-) -> bool:
+) -> None:
     signed = await anchor(
         dsn,
         kafka,
         settings,
         lambda stream: stream.topic == kafka.topic and stream.partition in owned,
     )
-    if signed:
-        _log.info("heads signed", streams=len(signed))
-    return bool(signed)
+    _log.info("heads signed", streams=len(signed))
 
 
 def append(path: Path, lines: Sequence[bytes]) -> None:

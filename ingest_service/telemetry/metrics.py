@@ -7,9 +7,10 @@ written from it (`python -m ingest_service.telemetry.pages`), kept in step by a 
 from ingest_service.telemetry.metrics_gateway import GATEWAY
 from ingest_service.telemetry.metrics_persister import PERSISTER
 from ingest_service.telemetry.metrics_policy import POLICY
+from ingest_service.telemetry.metrics_proof import PROOF
 from ingest_service.telemetry.metrics_publisher import PUBLISHER
 from ingest_service.telemetry.metrics_siem import SIEM
 
-CATALOGUE = (*GATEWAY, *POLICY, *PERSISTER, *SIEM, *PUBLISHER)
+CATALOGUE = (*GATEWAY, *POLICY, *PERSISTER, *PROOF, *SIEM, *PUBLISHER)
 TOLD = {declaration.told: declaration for declaration in CATALOGUE if declaration.told}
 """By the name that a gateway's telemetry uses."""

@@ -11,6 +11,7 @@ from ingest_service.telemetry.declaration import Declaration, Label
 from ingest_service.telemetry.metrics_gateway import GATEWAY
 from ingest_service.telemetry.metrics_persister import PERSISTER
 from ingest_service.telemetry.metrics_policy import POLICY
+from ingest_service.telemetry.metrics_proof import PROOF
 from ingest_service.telemetry.metrics_publisher import PUBLISHER
 from ingest_service.telemetry.metrics_siem import SIEM
 
@@ -26,6 +27,7 @@ def tables() -> Mapping[str, str]:
         "gateway": GATEWAY,
         "policy": POLICY,
         "persister": PERSISTER,
+        "proof": PROOF,
         "siem": SIEM,
         "publisher": PUBLISHER,
     }

@@ -308,7 +308,8 @@ async def test_the_clock_signs_what_is_owned_and_goes_on(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ):
     """Nothing owned: nothing signed; a file that cannot be written is tried again; then it is."""
-    monkeypatch.setattr("ingest_service.compliance.anchoring._RETRY_SECONDS", 0.01)
+    for name in ("_RETRY_SECONDS", "_LOOK_SECONDS"):
+        monkeypatch.setattr(f"ingest_service.compliance.anchoring.{name}", 0.01)
     other = await kept.trail.open(partition=1)
     await kept.trail.write(other, [value(n) for n in range(100, 103)])
     owned: list[int] = []

@@ -89,12 +89,38 @@ async def test_users_of_the_last_hour_are_counted_once(dsn: str):
 
 async def test_answer_that_takes_long_is_given_up(dsn: str, monkeypatch: pytest.MonkeyPatch):
     """A table that somebody locks holds up a question for a bounded time, and no writer for it."""
-    monkeypatch.setattr(
-        "ingest_service.adapters.storage._SESSION", {"statement_timeout": "100ms"}
-    )
+    monkeypatch.setattr("ingest_service.adapters.storage._SESSION", {"statement_timeout": "100ms"})
     owner = await asyncpg.connect(dsn)
     async with owner.transaction():
         await owner.execute("lock table gateway_audit_events in access exclusive mode")
         with pytest.raises(DatabaseUnavailableError):
             await StorageFigures(dsn).unique_users()
+    await owner.close()
+
+
+async def test_proof_is_what_was_noted_last(dsn: str):
+    """Runs over everything count, by how they ended; a run over one partition does not."""
+    owner = await asyncpg.connect(dsn)
+    async with login(owner, dsn, WRITER) as writer:
+        figures = StorageFigures(writer)
+        assert await figures.proof() == (None, None, None, None)
+        for minute, result, whole, findings in (
+            (1, "bad", True, 7),
+            (2, "good", True, 0),
+            (3, "bad", False, 9),
+        ):
+            await owner.execute(
+                "insert into gateway_audit_verifications (began_at, ended_at, result, whole, scope,"
+                " streams, entries, records, anchors, findings, notices, counts, version)"
+                " values ($1, $1, $2, $3, '', 1, 1, 1, 0, $4, 0, '{}', '')",
+                datetime.fromtimestamp(60 * minute, UTC),
+                *(result, whole, findings),
+            )
+        stream = await open_stream(owner)
+        await owner.execute(
+            "insert into gateway_audit_anchors (stream_id, next_offset, signed_at, key, digest,"
+            " signature) values ($1, 5, $2, 'k', $3, $4)",
+            *(stream, datetime.fromtimestamp(90, UTC), b"d" * 32, b"s" * 64),
+        )
+        assert await figures.proof() == (120.0, 60.0, 0, 90.0)
     await owner.close()

@@ -10,6 +10,7 @@ from ingest_service.errors import DatabaseUnavailableError, StopReason
 from ingest_service.events.rejection import Reason
 from ingest_service.shapes import Storage
 from ingest_service.telemetry.metrics import CATALOGUE
+from ingest_service.telemetry.proof_metrics import ProofMetrics
 from ingest_service.telemetry.publisher_metrics import PublisherMetrics
 from ingest_service.telemetry.sink_metrics import SinkMetrics
 from ingest_service.telemetry.storage_metrics import StorageMetrics
@@ -158,6 +159,7 @@ def test_every_declared_metric_is_registered() -> None:
     persister, forwarder, gateway = new_registry(), new_registry(), CollectorRegistry()
     WorkerMetrics(persister)
     StorageMetrics(persister, None)
+    ProofMetrics(persister)
     SinkMetrics(forwarder)
     PublisherMetrics(gateway, lambda: 0, 1)
     shown = {family.name for one in (persister, forwarder, gateway) for family in one.collect()}
