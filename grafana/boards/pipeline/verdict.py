@@ -39,17 +39,25 @@ def verdict() -> list[Panel]:
 
 
 def _retention_used() -> Panel:
+    # Who is dead shows no age: then it is at least as long since anybody was alive.
+    def since_last(shown: str, by: str = "") -> str:
+        return f"time() - max{by} (max_over_time(timestamp({shown})[7d:5m]))"
+
+    sink = " by (siem_platform)"
+    unsent = since_last("sark:siem_owned_partitions:count", sink)
     return bars(
         "Kafka's retention used up",
         "How far the oldest record that is not in the database, or not at a sink, is on its way "
-        "out of Kafka. At 100 % records are lost. Empty when the topic keeps them for ever.",
+        "out of Kafka. At 100 % records are lost. Where no worker lives: for how long none has. "
+        "Empty when the topic keeps records for ever.",
         now(
-            """max(sark_audit_oldest_undurable_seconds)
+            f"""(max(sark_audit_oldest_undurable_seconds)
+                or {since_last("sark:audit_durable_offset:max")})
             / min(sark_audit_topic_retention_seconds)""",
             "database",
         ),
         now(
-            """max by (siem_platform) (sark_siem_oldest_unsent_seconds)
+            f"""(max{sink} (sark_siem_oldest_unsent_seconds) or {unsent})
             / on () group_left () min(sark_audit_topic_retention_seconds)""",
             "{{siem_platform}}",
         ),

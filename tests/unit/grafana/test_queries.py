@@ -58,7 +58,7 @@ def test_what_several_workers_show_is_not_added_up(asked: Asked, series: Series)
 def test_rates_look_over_several_scrapes(asked: Asked, series: Series) -> None:
     """A window holds at least four scrapes, so that one that fails makes no hole."""
     for window in re.findall(r"\[([^\]]+)\]", asked.text):
-        assert window in {"$__rate_interval", "$__range", "6h", "7d"}
+        assert window in {"$__rate_interval", "$__range", "6h", "7d", "7d:5m"}
 
 
 def test_variables_ask_for_labels_that_exist(series: Series) -> None:
