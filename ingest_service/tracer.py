@@ -106,14 +106,16 @@ async def _open_kafka(settings: Settings, topic: str) -> AsyncIterator[_Kafka]:
         states = await admin.describe([topic, dead])
         if topic not in states:
             raise SetupError(f"the broker has no topic {topic}")
-        letters = None
-        if dead in states:
-            letters = await stack.enter_async_context(open_look(kafka, dead))
+        partitions = {name: state.partitions for name, state in states.items()}
+        looks = {
+            name: await stack.enter_async_context(open_look(kafka, name, count))
+            for name, count in partitions.items()
+        }
         yield _Kafka(
-            events=await stack.enter_async_context(open_look(kafka, topic)),
-            partitions=states[topic].partitions,
-            letters=letters,
-            letter_partitions=states[dead].partitions if letters else 0,
+            events=looks[topic],
+            partitions=partitions[topic],
+            letters=looks.get(dead),
+            letter_partitions=partitions.get(dead, 0),
             offsets=await offsets_of_sinks(admin, kafka),
             sinks=_turned_on(settings),
         )

@@ -19,6 +19,7 @@ from ingest_service.settings import KafkaSettings
 from ingest_service.shapes import Bounds
 
 _ASK_SECONDS = 10
+_STOP_SECONDS = 3
 _FETCH_SECONDS = 1.0
 _FETCH_RECORDS = 2_000
 
@@ -59,8 +60,8 @@ class KafkaLook(RecordReader):
         """Return the wanted records of a range of offsets, as far as the time allows."""
         found, position = list[Record](), within.start
         deadline = time.monotonic() + seconds
-        self._consumer.assign([TopicPartition(self.topic, partition)])
         self.seek(partition, position)
+        self.resume([partition])
         while position < within.end and time.monotonic() < deadline:
             try:
                 fetched = await self.fetch([partition], _FETCH_RECORDS, _FETCH_SECONDS)
@@ -70,6 +71,7 @@ class KafkaLook(RecordReader):
                 position = record.offset + 1
                 if record.offset < within.end and wanted(record):
                     found.append(record)
+        self.pause([partition])
         return Search(found, position >= within.end)
 
     def _of_the_brokers_clock(self, _: TopicPartition, records: Sequence[Any]) -> Sequence[Any]:
@@ -78,8 +80,11 @@ class KafkaLook(RecordReader):
 
 
 @asynccontextmanager
-async def open_look(kafka: KafkaSettings, topic: str) -> AsyncIterator[KafkaLook]:
-    """Yield a look into a topic that exists; raises `BrokerUnavailableError` or `SetupError`."""
+async def open_look(kafka: KafkaSettings, topic: str, partitions: int) -> AsyncIterator[KafkaLook]:
+    """Yield a look into a topic that has so many partitions.
+
+    Raises `BrokerUnavailableError` or `SetupError`.
+    """
     options = client_options(kafka)
     consumer = AIOKafkaConsumer(
         **options,
@@ -92,12 +97,35 @@ async def open_look(kafka: KafkaSettings, topic: str) -> AsyncIterator[KafkaLook
         async with asyncio.timeout(_ASK_SECONDS):
             await consumer.start()
     except (KafkaError, OSError, TimeoutError) as exc:
-        await consumer.stop()
+        await _stop(consumer)
         raise await why_unreachable(options) from exc
     try:
-        yield KafkaLook(consumer, topic)
+        yield _assigned(consumer, topic, range(partitions))
     finally:
-        await consumer.stop()
+        await _stop(consumer)
+
+
+def _assigned(consumer: AIOKafkaConsumer, topic: str, partitions: range) -> KafkaLook:
+    """Assign everything once: after a second assignment aiokafka's `stop` never came back.
+
+    Each partition gets a position, or the consumer would look for one, and is paused.
+    """
+    look = KafkaLook(consumer, topic)
+    consumer.assign([TopicPartition(topic, partition) for partition in partitions])
+    for partition in partitions:
+        look.seek(partition, 0)
+    look.pause(partitions)
+    return look
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Close the connections; no answer of a broker is worth waiting for."""
+    stopping = asyncio.create_task(consumer.stop(), name="stop-looking")
+    done, late = await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    for task in done:
+        task.exception()  # asked for, so that nobody complains of it
 
 
 async def _ask(question: Any) -> Any:

@@ -1,6 +1,7 @@
 """The stations of a trace that only Kafka knows: is it there, who has passed it, who refused it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from ingest_service import ledger
 from ingest_service.adapters.kafka_look import KafkaLook
@@ -16,10 +17,7 @@ from ingest_service.events.record import Record
 from ingest_service.ledger import Stream
 from ingest_service.shapes import Bounds
 
-_SEARCH_SECONDS = 3.0
-
-Letters = Callable[[Record], Awaitable[tuple[Sequence[Letter], bool]]]
-"""Finds the dead letters about a record; and whether all that may be about it were looked at."""
+_SEARCH_SECONDS = 5.0
 
 
 async def in_kafka(look: KafkaLook, seen: Sighting) -> Sighting:
@@ -62,11 +60,12 @@ async def waiting(
     `streams` has each partition's stream and durable offset. Also says whether all was searched.
     """
     wanted, found, complete = text.encode(), list[Sighting](), True
+    deadline = time.monotonic() + _SEARCH_SECONDS
     for partition, (stream, durable) in streams.items():
         bounds = await look.bounds(partition)
         within = Bounds(max(durable, bounds.start), bounds.end)
         searched = await look.search(
-            partition, within, lambda each: _names(each, wanted), _SEARCH_SECONDS
+            partition, within, lambda each: _names(each, wanted), deadline - time.monotonic()
         )
         complete = complete and searched.complete
         found += [
