@@ -29,6 +29,8 @@ _STOP_SECONDS = 10
 _SESSION_MS = 10_000
 _MAX_POLL_MS = 300_000
 
+_NO_ANSWER = (kafka_errors.KafkaError, OSError, TimeoutError)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -119,18 +121,27 @@ class AuditConsumer(RecordReader):
             ) from exc
         return {each.partition: Bounds(starts[each], ends[each]) for each in wanted}
 
-    async def ends(self) -> dict[int, int]:
-        """Ask where each partition of the topic ends; none before its metadata is known."""
-        known = self._consumer.partitions_for_topic(self.topic) or ()
-        every = [TopicPartition(self.topic, partition) for partition in sorted(known)]
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                ends = await self._consumer.end_offsets(every)
-        except (kafka_errors.KafkaError, OSError, TimeoutError) as exc:
-            raise BrokerUnavailableError(
-                f"asking for offsets failed ({type(exc).__name__})"
-            ) from exc
-        return {each.partition: ends[each] for each in every}
+    async def ends(self) -> dict[int, int | None]:
+        """Ask where each partition of the topic ends; None where nobody answers for it.
+
+        Asked together, one partition without a leader would hide the ends of all.
+        """
+        every = sorted(self._consumer.partitions_for_topic(self.topic) or ())
+        answers = await asyncio.gather(*map(self._end, every), return_exceptions=True)
+        found: dict[int, int | None] = {}
+        for partition, answer in zip(every, answers, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, _NO_ANSWER):
+                raise answer
+            found[partition] = None if isinstance(answer, BaseException) else answer
+        if every and all(end is None for end in found.values()):
+            raise BrokerUnavailableError(f"asking for offsets failed ({_named(answers)})")
+        return found
+
+    async def _end(self, partition: int) -> int:
+        position = TopicPartition(self.topic, partition)
+        async with asyncio.timeout(_ASK_SECONDS):
+            ends: dict[TopicPartition, int] = await self._consumer.end_offsets([position])
+        return ends[position]
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         """Tell Kafka how far we are. Only lag tools read it, so a failure is no reason to stop."""
@@ -146,6 +157,10 @@ class AuditConsumer(RecordReader):
             _log.debug("kafka commit failed", error=type(exc).__name__)
             return False
         return True
+
+
+def _named(answers: Sequence[object]) -> str:
+    return ", ".join(sorted({type(answer).__name__ for answer in answers}))
 
 
 def _member(options: Mapping[str, Any], group: str) -> AIOKafkaConsumer:

@@ -11,6 +11,7 @@ from ingest_service.telemetry.declaration import Declaration, Kind, Source
 from ingest_service.telemetry.expiring import ExpiringGauge
 from ingest_service.telemetry.instruments import Counter, Histogram
 from ingest_service.telemetry.metrics_gateway import GATEWAY
+from ingest_service.telemetry.metrics_gateway_told import GATEWAY_TOLD
 from ingest_service.telemetry.metrics_persister import TELEMETRY_IGNORED
 from ingest_service.telemetry.metrics_policy import POLICY
 from ingest_service.telemetry.projection import Told, project
@@ -26,7 +27,7 @@ class GatewayMetrics:
     """Counts rows once each: call `count` after their commit, and never with duplicates."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
-        shown = [each for each in (*GATEWAY, *POLICY) if each.source in _PROJECTED]
+        shown = [each for each in (*GATEWAY, *GATEWAY_TOLD, *POLICY) if each.source in _PROJECTED]
         self._counters = {each: Counter(each, registry) for each in _of(shown, Kind.COUNTER)}
         self._histograms = {each: Histogram(each, registry) for each in _of(shown, Kind.HISTOGRAM)}
         self._gauges = {

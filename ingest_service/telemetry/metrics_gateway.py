@@ -1,14 +1,11 @@
-"""The gateway's metrics: what its audit events and its telemetry say about it."""
-
-from dataclasses import replace
+"""The gateway's metrics that its audit events tell, and telemetry where there is no event."""
 
 from ingest_service.telemetry.declaration import Declaration, Kind, Label, Source
 from ingest_service.telemetry.metrics_labels import (
     ACTION,
+    AGENT_KINDS,
     DECISION,
-    DURATION_SECONDS,
     EVENT_TYPE,
-    GATEWAY_INSTANCE,
     LATENCY_SECONDS,
     SERVER,
     STATUS,
@@ -18,10 +15,6 @@ from ingest_service.telemetry.metrics_labels import (
 _OPERATION = Label("operation", "`metadata.error.operation`", most=24)
 _ERROR_TYPE = Label("error_type", "`metadata.error.error_type`", most=24)
 _CACHE_NAME = Label("cache_name", "`decision` for events", most=12)
-_POOL_NAME = Label("pool_name", "the gateway's", most=12)
-_AGENT_KINDS = tuple(
-    Label(name, f"`metadata.{name}`", most=12) for name in ("source_type", "target_type")
-)
 _NOT_A2A = "every event with a decision, but `a2a_communication`"
 
 AUTHZ_REQUESTS = Declaration(
@@ -65,7 +58,7 @@ A2A_REQUESTS = Declaration(
     kind=Kind.COUNTER,
     help="Authorisations of messages between agents.",
     source=Source.EVENTS,
-    labels=(DECISION, *_AGENT_KINDS),
+    labels=(DECISION, *AGENT_KINDS),
     counts="`a2a_communication`",
     most_series=200,
 )
@@ -87,15 +80,6 @@ AUDIT_EVENTS = Declaration(
     labels=(EVENT_TYPE, DECISION),
     counts="every event; `telemetry` has no decision",
 )
-ACTIVE_CONNECTIONS = Declaration(
-    name="sark_gateway_active_connections",
-    kind=Kind.GAUGE,
-    help="Connections that the gateway holds open now.",
-    source=Source.TELEMETRY,
-    labels=(Label("connection_type", "the gateway's", most=12), GATEWAY_INSTANCE),
-    told="active_connections",
-    most_series=200,
-)
 REQUESTS = Declaration(
     name="sark_gateway_requests_total",
     kind=Kind.COUNTER,
@@ -111,24 +95,6 @@ REQUESTS = Declaration(
     told="requests",
     most_series=400,
 )
-REQUESTS_IN_FLIGHT = Declaration(
-    name="sark_gateway_requests_in_flight",
-    kind=Kind.GAUGE,
-    help="Requests that the gateway works on now.",
-    source=Source.TELEMETRY,
-    labels=(GATEWAY_INSTANCE,),
-    told="requests_in_flight",
-)
-REQUEST_DURATION = Declaration(
-    name="sark_gateway_request_duration_seconds",
-    kind=Kind.HISTOGRAM,
-    help="How long requests took at the gateway, from the first byte to the last.",
-    source=Source.TELEMETRY,
-    labels=(Label("method", "the gateway's", most=12), Label("endpoint", "the gateway's", most=24)),
-    buckets=DURATION_SECONDS,
-    told="request_duration_seconds",
-    most_series=25,
-)
 TOOL_INVOCATIONS = Declaration(
     name="sark_gateway_tool_invocations_total",
     kind=Kind.COUNTER,
@@ -137,47 +103,6 @@ TOOL_INVOCATIONS = Declaration(
     labels=(TOOL, SERVER, STATUS),
     counts="`tool_invoke`",
     most_series=400,
-)
-TOOL_EXECUTION_DURATION = Declaration(
-    name="sark_gateway_tool_execution_duration_seconds",
-    kind=Kind.HISTOGRAM,
-    help="How long tools took to answer.",
-    source=Source.TELEMETRY,
-    labels=(
-        replace(TOOL, meaning="the gateway's", most=40),
-        replace(SERVER, meaning="the gateway's", most=24),
-    ),
-    buckets=DURATION_SECONDS,
-    told="tool_execution_duration_seconds",
-    most_series=30,
-)
-CONNECTION_POOL_SIZE = Declaration(
-    name="sark_gateway_connection_pool_size",
-    kind=Kind.GAUGE,
-    help="Connections that a pool of the gateway may hold.",
-    source=Source.TELEMETRY,
-    labels=(_POOL_NAME, GATEWAY_INSTANCE),
-    told="connection_pool_size",
-)
-CONNECTION_POOL_ACTIVE = Declaration(
-    name="sark_gateway_connection_pool_active",
-    kind=Kind.GAUGE,
-    help="Connections of a pool that are in use now.",
-    source=Source.TELEMETRY,
-    labels=(_POOL_NAME, GATEWAY_INSTANCE),
-    told="connection_pool_active",
-)
-ERRORS = Declaration(
-    name="sark_gateway_errors_total",
-    kind=Kind.COUNTER,
-    help="Errors inside the gateway.",
-    source=Source.TELEMETRY,
-    labels=(
-        Label("error_type", "the gateway's", most=24),
-        Label("component", "the gateway's", most=16),
-        Label("severity", "the gateway's", most=6),
-    ),
-    told="errors",
 )
 AUTH_FAILURES = Declaration(
     name="sark_gateway_auth_failures_total",
@@ -210,63 +135,11 @@ CACHE_OPERATIONS = Declaration(
     counts="every event with `metadata.cache_hit`",
     told="cache_operations",
 )
-CACHE_SIZE = Declaration(
-    name="sark_gateway_cache_size_bytes",
-    kind=Kind.GAUGE,
-    help="How large a cache of the gateway is now.",
-    source=Source.TELEMETRY,
-    labels=(replace(_CACHE_NAME, meaning="the gateway's"), GATEWAY_INSTANCE),
-    told="cache_size_bytes",
-)
-CACHE_EVICTIONS = Declaration(
-    name="sark_gateway_cache_evictions_total",
-    kind=Kind.COUNTER,
-    help="What a cache of the gateway let go of, by why.",
-    source=Source.TELEMETRY,
-    labels=(
-        replace(_CACHE_NAME, meaning="the gateway's"),
-        Label("reason", "the gateway's", most=8),
-    ),
-    told="cache_evictions",
-)
 UNIQUE_USERS = Declaration(
     name="sark_gateway_unique_users",
     kind=Kind.GAUGE,
     help="About how many users had an event in the last hour.",
     source=Source.DATABASE,
-)
-USER_SESSIONS = Declaration(
-    name="sark_gateway_user_sessions_active",
-    kind=Kind.GAUGE,
-    help="Sessions that the gateway holds open for users.",
-    source=Source.TELEMETRY,
-    labels=(GATEWAY_INSTANCE,),
-    told="user_sessions_active",
-)
-REPORTED_AUTHORIZATIONS = Declaration(
-    name="sark_gateway_reported_authorizations_total",
-    kind=Kind.COUNTER,
-    help="Authorisations that the gateway says it decided: compare with the events that came.",
-    source=Source.TELEMETRY,
-    labels=(DECISION, ACTION, SERVER),
-    told="authorizations",
-    most_series=300,
-)
-REPORTED_A2A_AUTHORIZATIONS = Declaration(
-    name="sark_gateway_reported_a2a_authorizations_total",
-    kind=Kind.COUNTER,
-    help="Agent-to-agent authorisations that the gateway says it decided: to compare, too.",
-    source=Source.TELEMETRY,
-    labels=(DECISION, *_AGENT_KINDS),
-    told="a2a_authorizations",
-)
-REPORTED_AUDIT_EVENTS = Declaration(
-    name="sark_gateway_reported_audit_events_total",
-    kind=Kind.COUNTER,
-    help="Audit events that the gateway says it meant to publish: to compare, too.",
-    source=Source.TELEMETRY,
-    labels=(EVENT_TYPE, DECISION),
-    told="audit_events",
 )
 
 GATEWAY = (
@@ -277,23 +150,10 @@ GATEWAY = (
     A2A_REQUESTS,
     CLIENT_ERRORS,
     AUDIT_EVENTS,
-    ACTIVE_CONNECTIONS,
     REQUESTS,
-    REQUESTS_IN_FLIGHT,
-    REQUEST_DURATION,
     TOOL_INVOCATIONS,
-    TOOL_EXECUTION_DURATION,
-    CONNECTION_POOL_SIZE,
-    CONNECTION_POOL_ACTIVE,
-    ERRORS,
     AUTH_FAILURES,
     RATE_LIMIT_EXCEEDED,
     CACHE_OPERATIONS,
-    CACHE_SIZE,
-    CACHE_EVICTIONS,
     UNIQUE_USERS,
-    USER_SESSIONS,
-    REPORTED_AUTHORIZATIONS,
-    REPORTED_A2A_AUTHORIZATIONS,
-    REPORTED_AUDIT_EVENTS,
 )

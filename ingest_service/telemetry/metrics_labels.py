@@ -12,6 +12,9 @@ STATUS = Label(
     "`error` when there is a `metadata.error`, else `denied` or `allowed` by the decision",
     values=("allowed", "denied", "error"),
 )
+AGENT_KINDS = tuple(
+    Label(name, f"`metadata.{name}`", most=12) for name in ("source_type", "target_type")
+)
 POLICY_NAME = Label("policy_name", "`metadata.policy.name`", most=24)
 GATEWAY_INSTANCE = Label(
     "gateway_instance", "`metadata.telemetry.instance`: the gateway's process", most=64

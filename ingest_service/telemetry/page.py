@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingest_service.telemetry.declaration import Declaration, Label
 from ingest_service.telemetry.metrics_gateway import GATEWAY
+from ingest_service.telemetry.metrics_gateway_told import GATEWAY_TOLD
 from ingest_service.telemetry.metrics_persister import PERSISTER
 from ingest_service.telemetry.metrics_policy import POLICY
 from ingest_service.telemetry.metrics_proof import PROOF
@@ -24,7 +25,7 @@ _FROM_EVENTS = (
 def tables() -> Mapping[str, str]:
     """Return each table by its name in the page."""
     found = {
-        "gateway": GATEWAY,
+        "gateway": (*GATEWAY, *GATEWAY_TOLD),
         "policy": POLICY,
         "persister": PERSISTER,
         "proof": PROOF,

@@ -35,8 +35,8 @@ class Source(Protocol):
         """The partitions of this epoch."""
         ...
 
-    async def ends(self) -> Mapping[int, int]:
-        """Ask the broker where each partition of the topic ends, also those of others."""
+    async def ends(self) -> Mapping[int, int | None]:
+        """Ask the broker where each partition ends, also those of others; None: no answer."""
         ...
 
 
@@ -77,27 +77,34 @@ async def watch(source: Source, observer: Observer) -> None:
     stands by asks too, and everybody asks for all: so a partition that nobody owns can be seen.
     """
     asked_at, asked = float("-inf"), source.epoch
+    ends: Mapping[int, int] = {}
     while True:
         now = time.monotonic()
         if source.joined:
             observer.assigned(any_partition=bool(source.assigned))
         if now - asked_at >= _END_OFFSETS_EVERY_SECONDS or asked != source.epoch:
             asked_at, asked = now, source.epoch
-            await _ask_for_ends(source, observer)
+            ends = await _ask_for_ends(source, observer, ends)
         feed_watchdog(observer, now)
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 
-async def _ask_for_ends(source: Source, observer: Observer) -> None:
+async def _ask_for_ends(
+    source: Source, observer: Observer, before: Mapping[int, int]
+) -> Mapping[int, int]:
+    """Return where the logs end: as of before, where nobody answers now."""
     began = time.monotonic()
     try:
-        ends = await source.ends()
+        answers = await source.ends()
     except BrokerUnavailableError as exc:
         observer.health.report("kafka", Status.UNHEALTHY, began, detail=str(exc))
-        return
+        return before
     now = time.monotonic()
     observer.health.report("kafka", Status.HEALTHY, now, latency_seconds=now - began)
+    known = {n: before.get(n) if end is None else end for n, end in answers.items()}
+    ends = {n: end for n, end in known.items() if end is not None}
     observer.end_offsets(source.topic, ends)
+    return ends
 
 
 def feed_watchdog(observer: Observer, now: float) -> None:

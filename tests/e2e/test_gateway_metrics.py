@@ -118,6 +118,36 @@ async def test_what_a_gateway_says_is_shown_once(stage: Stage) -> None:
     _assert_every_name_arrived(samples)
 
 
+async def test_database_and_topic_are_asked_for_figures(stage: Stage) -> None:
+    """Size, how full that is, users and retention are there soon after the start."""
+    worker = stage.start_worker(INGEST_DATABASE__CAPACITY_BYTES="1GiB")
+
+    async def are_there() -> bool:
+        samples = await scraped(worker)
+        size = read(samples, "sark_audit_log_size_bytes")
+        ratio = read(samples, "sark_audit_storage_utilization_ratio")
+        retention = read(samples, "sark_audit_topic_retention_seconds", topic=stage.topic)
+        users = read(samples, "sark_gateway_unique_users")
+        if None in {size, ratio, retention, users}:
+            return False
+        assert (ratio, retention, users) == (size / (1 << 30), 604_800, 0)
+        return True
+
+    await until(are_there, what="the figures are shown")
+
+
+async def test_partition_that_waits_for_an_operator_says_why(stage: Stage) -> None:
+    """The alert that wakes somebody names the runbook's case; the neighbours go on."""
+    worker = stage.start_worker(INGEST_EVENTS__GARBAGE_LIMIT="2")
+    await stage.produce([b"garbage"] * 3, partition=1)
+    place = {"topic": stage.topic, "partition": "1", "reason": "garbage_limit"}
+
+    async def is_stopped() -> bool:
+        return read(await scraped(worker), "sark_audit_partition_stopped", **place) == 1
+
+    await until(is_stopped, what="the stopped partition is shown")
+
+
 def _assert_every_name_arrived(samples: Samples) -> None:
     names = {name for name, _ in samples}
     for metric in CATALOGUE:

@@ -27,6 +27,7 @@ class FakeBroker:
     logs: list[list[Record]]
     log_append_time: bool = True
     available: bool = True
+    leaderless: set[int] = field(default_factory=set)
     starts: dict[int, int] = field(default_factory=dict)
     dropped_once: set[tuple[int, int]] = field(default_factory=set)
     """Records, by partition and offset, that one fetch forgets, as aiokafka may after an error."""
@@ -141,9 +142,12 @@ class FakeSource:
             raise BrokerUnavailableError("away")
         return {partition: self._broker.bounds(partition) for partition in partitions}
 
-    async def ends(self) -> dict[int, int]:
+    async def ends(self) -> dict[int, int | None]:
         every = await self.bounds(range(len(self._broker.logs)))
-        return {partition: bounds.end for partition, bounds in every.items()}
+        return {
+            partition: None if partition in self._broker.leaderless else bounds.end
+            for partition, bounds in every.items()
+        }
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         if self._broker.available:

@@ -72,6 +72,17 @@ async def test_lag_is_asked_for_while_partitions_are_paused(
         assert observer.health.phase is Phase.ASSIGNED
 
 
+async def test_partition_without_a_leader_keeps_its_last_end(
+    broker: FakeBroker, observer: WorkerObserver
+):
+    """And hides no other's: what arrives there is seen."""
+    async with broker.member() as source, beside(watch.watch(source, observer)):
+        await until(lambda: observer.ends == {0: 0, 1: 0})
+        broker.leaderless.add(0)
+        broker.logs[1] += [record(0, 1)]
+        await until(lambda: observer.ends == {0: 0, 1: 1})
+
+
 async def test_broker_that_does_not_answer_shows_and_comes_back(
     broker: FakeBroker, observer: WorkerObserver
 ):

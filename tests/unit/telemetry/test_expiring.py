@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest_service.telemetry.expiring import ExpiringGauge
-from ingest_service.telemetry.metrics_gateway import ACTIVE_CONNECTIONS
+from ingest_service.telemetry.metrics_gateway_told import ACTIVE_CONNECTIONS
 
 BEGAN = 1_700_000_000.0
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.publisher.gathering import Telemetry
-from ingest_service.telemetry import metrics_gateway as gateway
-from ingest_service.telemetry import told
+from ingest_service.telemetry import metrics_gateway, told
+from ingest_service.telemetry import metrics_gateway_told as gateway
 from ingest_service.telemetry.declaration import Kind
 from ingest_service.telemetry.metrics import TOLD
 from ingest_service.telemetry.told import Reading, read_told
@@ -55,7 +55,7 @@ def test_histogram_with_other_bounds_counts_at_its_own_upper_ends() -> None:
             }
         ]
     )
-    [(labels, found)] = reading.distributions[gateway.AUTHZ_LATENCY].items()
+    [(labels, found)] = reading.distributions[metrics_gateway.AUTHZ_LATENCY].items()
     assert labels == ("invoke",)
     assert (found.counts, found.total) == ([0, 1, 0, 2, 0, 0, 0, 0, 12], 40.5)
 
