@@ -14,6 +14,18 @@ Bits: TypeAlias = tuple[int, int, bytes]
 _BLOCK = 1 << BLOCK_BITS
 
 
+def merged_ranges(ranges: Iterable[Range]) -> list[Range]:
+    """Return ranges of offsets in order, those that touch being one: each costs a look a row."""
+    result: list[Range] = []
+    for stream_id, first, end in sorted(ranges):
+        if result and result[-1][0] == stream_id and first <= result[-1][2]:
+            _, start, before = result.pop()
+            result.append((stream_id, start, max(before, end)))
+        else:
+            result.append((stream_id, first, end))
+    return result
+
+
 class Positions:
     """A set of (stream id, offset) that takes a bit for each offset that it passes over."""
 

@@ -27,9 +27,9 @@ class Notes:
         self._file = file
         self._known = {outcome.piece: outcome for outcome in known}
 
-    def of(self, piece: Piece) -> Outcome | None:
-        """Return what an earlier run found in this very piece."""
-        return self._known.get(piece)
+    def take(self, piece: Piece) -> Outcome | None:
+        """Return what an earlier run found in this very piece; it is not held any longer."""
+        return self._known.pop(piece, None)
 
     def add(self, outcome: Outcome) -> None:
         """Keep one more."""

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 from ingest_service.adapters.evidence import Evidence
-from ingest_service.compliance.comparison import MOST_PENDING, told
+from ingest_service.compliance.comparison import told
 from ingest_service.compliance.findings import Findings
 from ingest_service.compliance.judgement import Batch
 from ingest_service.compliance.pieces import Lost
@@ -23,11 +23,9 @@ async def settle(
     evidence: Evidence, lost: Sequence[Lost], positions: Positions, findings: Findings
 ) -> None:
     """Tell of each lost row whether it stands at its place, and what it says differently."""
-    for each in lost[MOST_PENDING:]:
-        findings.add(told(each, each.elsewhere))
     waiting: list[tuple[Lost, Claim]] = []
     size = 0
-    async for each, claim in _claims(evidence, lost[:MOST_PENDING]):
+    async for each, claim in _claims(evidence, lost):
         waiting.append((each, claim))
         size += len(claim.row.metadata) + len(claim.row.reason)
         if size > _MOST_BYTES:

@@ -9,12 +9,15 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from ingest_service.adapters.evidence import Evidence
+from ingest_service.errors import SetupError
 from ingest_service.ledger import Stream
 from ingest_service.originals import OriginalsUnreadableError, unpack_originals
 from ingest_service.shapes import Cut, Place, Scope
 
 TIME_BITS = 10
 """Rows of a time are looked for in runs of 1,024 offsets: a few more than asked for are checked."""
+
+_MOST_UNREADABLE = 100
 
 Span: TypeAlias = tuple[int, int]
 """First and last sequence."""
@@ -113,9 +116,12 @@ async def _bisect(first: int, last: int, holds: Callable[[int], Awaitable[bool]]
 async def _times(evidence: Evidence, stream: Stream, sequence: int) -> tuple[int, int] | None:
     """Return when the newest records up to a sequence reached Kafka: the first, and the last.
 
-    What cannot be read is passed over; the walk will find it.
+    What cannot be read is passed over; the walk will find it. Raises `SetupError` after many.
     """
-    while (found := await evidence.newest_records(stream.id, sequence)) is not None:
+    for _ in range(_MOST_UNREADABLE):
+        found = await evidence.newest_records(stream.id, sequence)
+        if found is None:
+            return None
         try:
             originals = unpack_originals(found[1], stream.topic, stream.partition)
         except OriginalsUnreadableError:
@@ -124,4 +130,7 @@ async def _times(evidence: Evidence, stream: Stream, sequence: int) -> tuple[int
             times = [each.record.timestamp for each in originals]
             return min(times), max(times)
         sequence = found[0] - 1
-    return None
+    raise SetupError(
+        f"nothing was proved: of {stream.topic}/{stream.partition} so many originals cannot be "
+        "read that no time can be found in them. Run `verify` without --from and --to"
+    )

@@ -13,17 +13,19 @@ from typing import NamedTuple, TypeAlias
 
 from ingest_service.adapters.evidence import Evidence, open_evidence
 from ingest_service.compliance.checking import check
+from ingest_service.compliance.comparison import MOST_PENDING, told
 from ingest_service.compliance.completeness import Completeness
 from ingest_service.compliance.crew import Order, check_together
 from ingest_service.compliance.findings import Class, Finding, Findings
-from ingest_service.compliance.passage import StreamReport
+from ingest_service.compliance.passage import Blind, StreamReport
 from ingest_service.compliance.pieces import Lost, Outcome
 from ingest_service.compliance.plan import Plan, make_plan
-from ingest_service.compliance.positions import Positions
+from ingest_service.compliance.positions import Positions, merged_ranges
 from ingest_service.compliance.resumption import Notes, open_notes
 from ingest_service.compliance.selection import EVERYTHING, Selection
 from ingest_service.compliance.settlement import settle
 from ingest_service.compliance.witness import Witness
+from ingest_service.shapes import Range
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Told (records compared, records in all)."""
@@ -97,7 +99,7 @@ async def verify(
 
 
 class _Run:
-    """Puts the pieces together."""
+    """Puts the pieces together as they come: what is kept of them does not grow with findings."""
 
     def __init__(
         self, evidence: Evidence, plan: Plan, progress: Progress, notes: Notes | None
@@ -109,33 +111,48 @@ class _Run:
         self._plan = plan
         self._progress = progress
         self._notes = notes
-        self._outcomes: dict[int, Outcome] = {}
+        self._numbers = {piece: number for number, piece in enumerate(plan.pieces)}
+        self._parts: dict[int, StreamReport] = {}
+        self._positions = Positions()
+        self._covered = list[Range]()
+        self._blind = list[Blind]()
+        self._lost = list[Lost]()
         self._done = 0
         self._total = sum(piece.records for piece in plan.pieces)
 
     async def check(self, dsn: str, jobs: int) -> None:
         """Check every piece that the notes do not have."""
         due = []
-        for number, piece in enumerate(self._plan.pieces):
-            known = self._notes.of(piece) if self._notes is not None else None
+        for piece in self._plan.pieces:
+            known = None if self._notes is None else self._notes.take(piece)
             if known is None:
-                due.append((number, piece))
+                due.append(piece)
             else:
-                self._outcomes[number] = known
+                self._take(known)
                 self._tell(piece.records)
-        numbers = {piece: number for number, piece in due}
-
-        def take(outcome: Outcome) -> None:
-            self._outcomes[numbers[outcome.piece]] = outcome
-            if self._notes is not None:
-                self._notes.add(outcome)
-
         if min(jobs, len(due)) > 1:
             order = Order(dsn, self._evidence.snapshot)
-            await check_together(order, jobs, [piece for _, piece in due], self._tell, take)
+            await check_together(order, jobs, due, self._tell, self._keep)
         else:
-            for _, piece in due:
-                take(await check(self._evidence, piece, self._tell))
+            for piece in due:
+                self._keep(await check(self._evidence, piece, self._tell))
+
+    def _keep(self, outcome: Outcome) -> None:
+        if self._notes is not None:
+            self._notes.add(outcome)
+        self._take(outcome)
+
+    def _take(self, outcome: Outcome) -> None:
+        self._parts[self._numbers[outcome.piece]] = outcome.report
+        self.findings.merge(outcome.findings)
+        self.times.append(outcome.checked_at)
+        self._positions.merge(outcome.positions)
+        self._covered += outcome.covered
+        self._blind += outcome.blind
+        room = MOST_PENDING - len(self._lost)
+        self._lost += outcome.lost[:room]
+        for each in outcome.lost[room:]:
+            self.findings.add(told(each, each.elsewhere))
 
     def _tell(self, records: int) -> None:
         self._done += records
@@ -143,25 +160,17 @@ class _Run:
 
     async def close(self) -> None:
         """Ask what is there beside all that was accounted for."""
-        positions, lost = Positions(), list[Lost]()
-        outcomes = [self._outcomes[number] for number in sorted(self._outcomes)]
-        for outcome in outcomes:
-            self.reports[outcome.piece.stream.id].join(outcome.report)
-            self.findings.merge(outcome.findings)
-            self.times.append(outcome.checked_at)
-            positions.merge(outcome.positions)
-            lost += outcome.lost
+        for number in sorted(self._parts):
+            self.reports[self._parts[number].stream.id].join(self._parts[number])
         for finding in self._plan.findings:
             self.findings.add(finding)
-        await settle(self._evidence, lost, positions, self.findings)
-        blind = [each for outcome in outcomes for each in outcome.blind]
-        covered = [each for outcome in outcomes for each in outcome.covered]
-        covered += [each.range for each in blind]
+        await settle(self._evidence, self._lost, self._positions, self.findings)
+        covered = merged_ranges(self._covered + [each.range for each in self._blind])
         scope = self._plan.scope._replace(ranges=covered)
         by_id = {stream.id: stream for stream in self._plan.streams}
         completeness = Completeness(self._evidence.tables, self.findings, by_id, scope)
-        await completeness.rows(positions, blind)
-        await completeness.blind(blind)
+        await completeness.rows(self._positions, self._blind)
+        await completeness.blind(self._blind)
         await completeness.quarantine(covered)
         await completeness.ids()
 

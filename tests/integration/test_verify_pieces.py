@@ -294,6 +294,16 @@ async def test_originals_that_cannot_be_read_do_not_mislead_the_search(
     assert not (await verify(written.dsn, Selection(until=second(45)))).is_good
 
 
+async def test_a_time_that_cannot_be_found_is_said(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+):
+    """With all originals forged there is no time to be read off: no result, and no endless search."""
+    monkeypatch.setattr(timespan, "_MOST_UNREADABLE", 3)
+    await written.owner.execute(f"update {ORIGINALS} set records = 'x'")
+    with pytest.raises(SetupError, match="without --from"):
+        await verify(written.dsn, Selection(since=second(55)))
+
+
 async def test_a_time_that_ends_before_it_begins_is_refused(written: Written):
     """Nothing would be checked, and nothing found."""
     with pytest.raises(SetupError, match="must be before"):

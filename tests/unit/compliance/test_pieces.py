@@ -14,7 +14,7 @@ from ingest_service.compliance.chain import Anchored
 from ingest_service.compliance.findings import Class, Finding, Findings
 from ingest_service.compliance.passage import Blind, StreamReport
 from ingest_service.compliance.pieces import Lost, Outcome, Piece
-from ingest_service.compliance.positions import BLOCK_BITS, Positions
+from ingest_service.compliance.positions import BLOCK_BITS, Positions, merged_ranges
 from ingest_service.compliance.resumption import open_notes
 from ingest_service.compliance.timespan import _bisect, merged
 from ingest_service.errors import SetupError
@@ -85,6 +85,19 @@ def test_reports_of_two_pieces_are_one():
     assert report == StreamReport(STREAM, 10, 30, b"b" * 32, 3, 18, 17, 1, 0, 2, 20)
 
 
+RANGES = st.lists(st.tuples(st.integers(1, 2), st.integers(0, 20), st.integers(1, 5)))
+
+
+@given(RANGES)
+def test_merged_ranges_cover_the_same_offsets(given_ones: list):
+    """Each offset of some range is in exactly one merged one, and none touch."""
+    ranges = [(stream_id, first, first + length) for stream_id, first, length in given_ones]
+    result = merged_ranges(ranges)
+    covered = [(each[0], offset) for each in result for offset in range(each[1], each[2])]
+    assert covered == sorted({(s, n) for s, first, end in ranges for n in range(first, end)})
+    assert all(left[0] < right[0] or left[2] < right[1] for left, right in pairwise(result))
+
+
 # --- notes ---------------------------------------------------------------------------------------
 
 
@@ -97,13 +110,13 @@ def test_notes_of_a_run_that_was_broken_off_are_used(tmp_path: Path):
         raise KeyboardInterrupt
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(KeyboardInterrupt), open_notes(path) as notes:
-        assert notes.of(outcome(0).piece) == outcome(0)
-        assert notes.of(outcome(10).piece) is None
+        assert notes.take(outcome(0).piece) == outcome(0)
+        assert notes.take(outcome(10).piece) is None
         notes.add(outcome(10))
         raise KeyboardInterrupt
     with open_notes(path) as notes:
-        assert notes.of(outcome(10).piece) == outcome(10)
-        assert notes.of(outcome(10, b"x" * 32).piece) is None, "its entries are others now"
+        assert notes.take(outcome(10).piece) == outcome(10)
+        assert notes.take(outcome(10, b"x" * 32).piece) is None, "its entries are others now"
     assert not path.exists()
 
 
