@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from servers import prometheus
-from stack.state import REPOSITORY
+from stack import prometheus_source as source
+from stack.state import REPOSITORY, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,14 @@ def test_alertmanager_configuration_is_valid():
     }.items():
         routed = said(amtool, "config", "routes", "test", f"--config.file={configuration}", label)
         assert routed.strip() == receiver
+
+
+def test_debians_prometheus_is_unpacked_without_root_and_without_installing(tmp_path: Path):
+    """Where apt-get reaches a mirror, a checkout has promtool in seconds, in its own folder."""
+    state = State(tmp_path / "state", tmp_path / "downloads")
+    state.downloads.mkdir()
+    programs = source.unpacked(state) or prometheus.missing("Debian package")
+    assert programs.folder.is_relative_to(tmp_path)
+    assert programs.web_assets is not None
+    assert "promtool, version 2" in said(programs.folder / "promtool", "--version")
+    assert source.unpacked(state) == programs  # at once

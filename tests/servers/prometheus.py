@@ -21,23 +21,24 @@ def programs() -> list[source.Programs]:
     """Return every Prometheus that is there, Debian's unpacked where there is none; else skip."""
     state = State.shared()
     if source.had_quickly(state) is None:
-        _missing("Prometheus")
+        missing("Prometheus")
     return source.found(state)
 
 
 def amtool() -> Path:
     """Return Alertmanager's tool, from beside a Prometheus; else skip."""
     tools = (each.program("amtool") for each in programs())
-    return next(filter(None, tools), None) or _missing("amtool")
+    return next(filter(None, tools), None) or missing("amtool")
 
 
 def alertmanager() -> str:
     """Return the server; else skip. It has to be installed: Debian's wants its own /usr/share."""
     names = ("alertmanager", "prometheus-alertmanager")
-    return next(filter(None, map(shutil.which, names)), None) or _missing("Alertmanager")
+    return next(filter(None, map(shutil.which, names)), None) or missing("Alertmanager")
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
+    """Skip the test, with what to do; under CI that is an error."""
     message = (
         f"no {what}: install it (`apt install prometheus prometheus-alertmanager`); "
         "`make prometheus` builds Prometheus with Go"

@@ -30,7 +30,6 @@ class Scraping:
     targets: Mapping[str, list[str]]
     interval: str = "5s"
     rules: Path = RULES
-    alertmanagers: tuple[str, ...] = ()
 
     def configuration(self) -> str:
         """Return Prometheus' configuration; JSON is YAML."""
@@ -38,14 +37,12 @@ class Scraping:
             {"job_name": job, "static_configs": [{"targets": targets}]}
             for job, targets in self.targets.items()
         ]
-        alertmanagers = [{"static_configs": [{"targets": list(self.alertmanagers)}]}]
         times = {"scrape_interval": self.interval, "evaluation_interval": self.interval}
         return json.dumps(
             {
                 "global": {**times, "scrape_timeout": self.interval},
                 "rule_files": [f"{self.rules}/*.yaml"],
                 "scrape_configs": jobs,
-                "alerting": {"alertmanagers": alertmanagers if self.alertmanagers else []},
             },
             indent=2,
         )
