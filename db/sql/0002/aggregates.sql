@@ -56,8 +56,8 @@ from gateway_audit_activity_hourly;
 create materialized view gateway_audit_ingest_delay_hourly
 with (timescaledb.continuous, timescaledb.materialized_only = false) as
 select time_bucket(interval '1 hour', "timestamp") as hour, stream_id, count(*) as events,
-    avg(extract(epoch from created_at - "timestamp"))::float8 as mean_seconds,
-    max(extract(epoch from created_at - "timestamp"))::float8 as max_seconds,
+    extract(epoch from avg(created_at - "timestamp"))::float8 as mean_seconds,
+    extract(epoch from max(created_at - "timestamp"))::float8 as max_seconds,
     count(*) filter (where created_at - "timestamp" <= interval '1 second') as within_1s,
     count(*) filter (where created_at - "timestamp" <= interval '10 seconds') as within_10s,
     count(*) filter (where created_at - "timestamp" <= interval '1 minute') as within_1m

@@ -62,8 +62,8 @@ from generate_series(timestamptz '2020-01-01 00:00:00Z', now() + interval '2 day
     interval '1 hour') as h (hour)
 cross join lateral (
     select stream_id, count(*) as events,
-        avg(extract(epoch from created_at - "timestamp"))::float8 as mean_seconds,
-        max(extract(epoch from created_at - "timestamp"))::float8 as max_seconds,
+        extract(epoch from avg(created_at - "timestamp"))::float8 as mean_seconds,
+        extract(epoch from max(created_at - "timestamp"))::float8 as max_seconds,
         count(*) filter (where created_at - "timestamp" <= interval '1 second') as within_1s,
         count(*) filter (where created_at - "timestamp" <= interval '10 seconds') as within_10s,
         count(*) filter (where created_at - "timestamp" <= interval '1 minute') as within_1m
