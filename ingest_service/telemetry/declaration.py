@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import prod
 
 OTHER = "other"
 """What a label says once its values have reached their bound, or when it is none of a list's."""
@@ -51,13 +50,6 @@ class Label:
     values: Sequence[str] = ()
     shown: bool = False
 
-    @property
-    def most_values(self) -> int | None:
-        """How many values events can make of it; None when they have no say."""
-        if self.most is not None:
-            return self.most + 1
-        return len(self.values) + 1 if self.values else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Declaration:
@@ -77,9 +69,3 @@ class Declaration:
     counts: str = ""
     told: str = ""
     most_series: int = 100
-
-    @property
-    def possible_series(self) -> int | None:
-        """How many series events could name at worst; None when they have no say."""
-        bounds = [label.most_values for label in self.labels if label.most_values is not None]
-        return prod(bounds) if bounds else None

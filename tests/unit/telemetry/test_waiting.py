@@ -49,3 +49,13 @@ def test_age_is_never_more_than_the_truth(grown: list[int], position: int) -> No
     else:
         assert age == 0
     assert len(waiting._marks.get(0, ())) <= 64
+
+
+def test_long_outage_is_remembered_in_bounded_room() -> None:
+    """The first mark counts most and stays, however often the end is asked meanwhile."""
+    waiting = Waiting()
+    for now in range(1, 1000):
+        waiting.ends(0, now, now)
+    assert waiting.seconds(0, 0, 1000) == 999
+    assert 0 < waiting.seconds(0, 900, 1000) <= 99
+    assert len(waiting._marks[0]) <= 64
