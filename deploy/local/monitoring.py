@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from stack import prometheus
 from stack.prometheus_source import had_quickly
@@ -14,8 +17,10 @@ if TYPE_CHECKING:
     from service import Service
     from stack.process import Server
 
+# Debian's page is the old one; a Prometheus that Go built has none.
+PAGES = ("/alerts", "/classic/alerts")
 WITH_PAGE = """
-  a browser on {address}/alerts   (Prometheus, with the rules: what fires, and why)"""
+  a browser on {page}   (Prometheus, with the rules: what fires, and why)"""
 WITHOUT_PAGE = """
   curl {address}/api/v1/alerts   (Prometheus, with the rules: what fires; this one has no page)"""
 
@@ -37,5 +42,14 @@ def start(service: Service, say: Callable[[str], None]) -> Monitoring | None:
     ports = {"ingest-persister": service.http_port, "ingest-forwarder": service.forward_port}
     targets = {job: [f"{LOOPBACK}:{port}"] for job, port in ports.items()}
     server = prometheus.start(service.state, programs, prometheus.Scraping(targets))
-    hint = WITH_PAGE if programs.has_page else WITHOUT_PAGE
-    return Monitoring(server, hint.format(address=server.address))
+    pages = [server.address + page for page in PAGES if _is_there(server.address + page)]
+    hint = WITH_PAGE.format(page=pages[0]) if pages else WITHOUT_PAGE.format(address=server.address)
+    return Monitoring(server, hint)
+
+
+def _is_there(page: str) -> bool:
+    try:
+        with urlopen(page, timeout=5) as answer:  # noqa: S310 - our own server
+            return bool(answer.status == HTTPStatus.OK)
+    except HTTPError:
+        return False

@@ -34,7 +34,6 @@ def test_installed_one_comes_before_unpacked_and_built_ones(state: State, tmp_pa
     unpacked = put(state.downloads / "prometheus-debian" / "usr" / "bin", *both)
     installed = put(tmp_path / "bin", *both)
     assert [each.folder for each in source.found(state)] == [installed, unpacked, built]
-    assert [each.has_page for each in source.found(state)] == [True, True, False]
 
 
 def test_server_without_its_rule_checker_is_none(state: State, tmp_path: Path):

@@ -44,11 +44,6 @@ class Programs:
         return bool(self.program("prometheus") and self.program("promtool"))
 
     @property
-    def has_page(self) -> bool:
-        """Whether the server shows a page: one built by Go alone answers requests only."""
-        return not self.folder.parent.name.startswith(_GO)
-
-    @property
     def web_assets(self) -> Path | None:
         """Where Debian keeps the page, apart from the program."""
         folder = self.folder.parent / "share" / "prometheus" / "web"
