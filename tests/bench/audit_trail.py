@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ingest_service.events.decode import CONTRACT
 from ingest_service.ledger import Entry, Rules
-from trail import LIMITS, Trail, value
+from trail import BEGAN, LIMITS, Trail, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,10 @@ async def add_chain(owner: asyncpg.Connection, entries: int, records: int) -> tu
     await owner.execute(_ADD_ENTRIES, stream.id, entries, rules.contract, rules.limits)
     await owner.execute("set session_replication_role = origin")
     last = Entry(*await owner.fetchrow(_LAST_ENTRY, stream.id))
+    begins = (BEGAN + dt.timedelta(seconds=entries)).date()
+    await owner.execute(
+        "select gateway_audit_make_partitions($1)", [begins, begins + dt.timedelta(days=1)]
+    )
     trail._tails[stream.id] = last._replace(limits=rules.limits)
     entry = await trail.write(stream, [value(n) for n in range(entries, entries + records)])
     return PARTITIONS, entry.first_offset
