@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from ingest_service.cli import migrate as cli
 from ingest_service.errors import SetupError
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def run(*arguments: str, dsn: str | None = None):
