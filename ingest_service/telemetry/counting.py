@@ -41,11 +41,12 @@ class Alike(NamedTuple):
         return self.decision is not None and self.event_type != A2A
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def adds_to(rows: Alike) -> tuple[Addition, ...]:
     """Return each metric that such a row adds one to, with the labels in its declaration's order.
 
-    Remembered, since the next batch has mostly the same: 0.1 us a row.
+    Remembered, since the next batch has mostly the same. With fewer places than there are kinds of
+    rows (100 tools on 20 servers make 8,000) nothing is found again, and a row costs 2 us more.
     """
     return tuple(_additions(rows))
 

@@ -26,6 +26,7 @@ from ingest_service.telemetry.bounds import LabelBounds, Labels
 from ingest_service.telemetry.declaration import Declaration
 from ingest_service.telemetry.distribution import Distribution, Example
 
+_MOST_BOUNDED: Final = 8_192
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}")
 """OpenMetrics has room for 128 characters, and what looks otherwise is nobody's correlation id."""
 
@@ -74,13 +75,19 @@ class Counter(_Numbers):
     def __init__(self, declaration: Declaration, registry: CollectorRegistry) -> None:
         super().__init__(declaration, registry)
         self._values = dict.fromkeys(self._shown(), 0)
+        # What was bounded once is bounded so for ever, since no series of a counter goes.
+        self._bounded: dict[Labels, Labels] = {}
 
     def add(self, counts: Mapping[Labels, float]) -> None:
         """Add a batch's counts, by label values in the declaration's order."""
-        values = self._values
+        values, bounded = self._values, self._bounded
         with self._lock:
             for labels, count in counts.items():
-                key = labels if labels in values else self._bounds.of(labels, values)
+                key = labels if labels in values else bounded.get(labels)
+                if key is None:
+                    key = self._bounds.of(labels, values)
+                    if len(bounded) < _MOST_BOUNDED:
+                        bounded[labels] = key
                 values[key] = values.get(key, 0) + count
 
 
