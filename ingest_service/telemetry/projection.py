@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import Raw
 
 from ingest_service.events.record import Row
-from ingest_service.telemetry.counting import Alike, adds_to
+from ingest_service.telemetry.counting import Addition, Alike, Call, adds_to, called
 from ingest_service.telemetry.declaration import NONE, Declaration
 from ingest_service.telemetry.distribution import Distribution, Example, spread
 from ingest_service.telemetry.facts import UNREADABLE, read_facts, read_facts_carefully
@@ -45,18 +45,18 @@ class Projection(NamedTuple):
 
 def project(rows: Sequence[Row]) -> Projection:
     """Count the rows by what their metrics are labelled with."""
-    groups, timings, told = _grouped(rows)
+    kinds, calls, timings, told = _grouped(rows)
     event_types: Counter[Labels] = Counter()
     counts: dict[Declaration, dict[Labels, float]] = defaultdict(dict)
     timed: dict[Labels, list[float]] = defaultdict(list)
-    for alike, latencies in groups.items():
+    for alike, latencies in kinds.items():
         event_types[alike.event_type,] += len(latencies)
-        for metric, labels in adds_to(alike):
-            series = counts[metric]
-            series[labels] = series.get(labels, 0) + len(latencies)
+        _add(counts, adds_to(alike), len(latencies))
         if alike.is_authorisation:
             sound = [ms for ms in latencies if ms is not None and 0 <= ms <= MAX_LATENCY_MS]
             timed[alike.action or NONE,] += sound
+    for call, count in calls.items():
+        _add(counts, called(call), count)
     spread_out = {
         action: _latency(sorted(values), timings, rows)
         for action, values in timed.items()
@@ -65,14 +65,27 @@ def project(rows: Sequence[Row]) -> Projection:
     return Projection(event_types, counts, spread_out, told)
 
 
-def _grouped(
-    rows: Sequence[Row],
-) -> tuple[Mapping[Alike, Sequence[float | None]], list[float | None], list[Told]]:
-    """Return the latencies of the rows that count as the same, those of all rows, what was told.
+def _add(
+    counts: dict[Declaration, dict[Labels, float]], additions: Sequence[Addition], count: int
+) -> None:
+    for metric, labels in additions:
+        series = counts[metric]
+        series[labels] = series.get(labels, 0) + count
 
-    The only loop over rows: all that follows is done once for each kind of row.
-    """
-    groups: dict[tuple[object, ...], list[float | None]] = {}
+
+class _Grouped(NamedTuple):
+    kinds: Mapping[Alike, Sequence[float | None]]
+    """The latencies of the rows that count as the same."""
+    calls: Mapping[Call, int]
+    timings: list[float | None]
+    """The latency of each row."""
+    told: list[Told]
+
+
+def _grouped(rows: Sequence[Row]) -> _Grouped:
+    """Group the rows: the only loop over them, all that follows is done once for each kind."""
+    kinds: defaultdict[tuple[object, ...], list[float | None]] = defaultdict(list)
+    calls: list[tuple[object, ...]] = []
     timings: list[float | None] = []
     told: list[Told] = []
     for row in rows:
@@ -80,26 +93,30 @@ def _grouped(
             facts = read_facts(row.metadata)
         except UNREADABLE:
             facts = read_facts_carefully(row.metadata)
-        key = (
-            row.event_type,
-            row.decision,
-            row.server_name,
-            row.tool_name,
-            facts.action,
+        event_type, decision, action = row.event_type, row.decision, facts.action
+        error, latency = facts.error, facts.latency_ms
+        kinds[
+            event_type,
+            decision,
+            action,
             facts.cache_hit,
             facts.source_type,
             facts.target_type,
-            facts.error,
+            error,
             facts.policy,
+        ].append(latency)
+        calls.append(
+            (event_type, decision, action, row.server_name, row.tool_name, error is not None)
         )
-        latencies = groups.get(key)
-        if latencies is None:
-            latencies = groups[key] = []
-        latencies.append(facts.latency_ms)
-        timings.append(facts.latency_ms)
+        timings.append(latency)
         if facts.telemetry:
             told.append(Told(facts.telemetry, row.timestamp_us / 1e6))
-    return {Alike._make(key): found for key, found in groups.items()}, timings, told
+    return _Grouped(
+        {Alike._make(key): found for key, found in kinds.items()},
+        {Call._make(key): count for key, count in Counter(calls).items()},
+        timings,
+        told,
+    )
 
 
 def _latency(

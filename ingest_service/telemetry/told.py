@@ -92,7 +92,7 @@ class _Reader:
         for metric, count in self._known(told.counters, Kind.COUNTER, _read_count):
             if self._adds(count.delta):
                 labels = _labels(metric, count.labels, told.instance)
-                self.counts.setdefault(metric, Counter())[labels] += count.delta  # type: ignore[assignment]
+                self.counts.setdefault(metric, Counter())[labels] += count.delta  # type: ignore[assignment]  # a Counter adds floats, too
         for metric, seen in self._known(told.histograms, Kind.HISTOGRAM, _read_spread):
             found = self._distribution(metric, seen)
             if found is not None:
